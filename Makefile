@@ -1,0 +1,42 @@
+PYTHON ?= python3
+PROFILE ?= tiny
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help workshop test lab lint clean
+
+help:
+	@echo "make workshop  노트북 일곱 개를 차례로 실행합니다 (PROFILE=rtx4090, FROM=03)"
+	@echo "make test      테스트를 모두 실행합니다"
+	@echo "make lab       JupyterLab을 엽니다"
+	@echo "make lint      코드와 노트북의 형식을 검사합니다"
+	@echo "make clean     실행 결과와 캐시를 지웁니다"
+
+workshop: .venv/.installed
+	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.run $(if $(FROM),--from $(FROM))
+
+test: .venv/.installed
+	@$(PY) -m pytest
+
+# Without PROFILE=… the choice made in notebook 00.01 counts.
+lab: .venv/.installed
+	@$(if $(filter-out file default,$(origin PROFILE)),WORKSHOP_PROFILE=$(PROFILE)) $(PY) -m jupyterlab
+
+lint: .venv/.installed
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+
+clean:
+	rm -rf outputs .pytest_cache .ruff_cache .hypothesis && find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# The stamp is written last: an installation that broke off is taken up again, a complete one is not repeated.
+.venv/.installed: requirements.txt constraints.txt pyproject.toml
+	@rm -f $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "파이썬 3.11 이상이 필요해요. 지금 찾은 것: $$($(PYTHON) --version 2>&1)"; \
+		echo "3.11 이상을 설치하고 다시 실행해 주세요. 예: make workshop PYTHON=python3.12"; exit 1; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv || { \
+		echo "가상 환경을 만들지 못했어요. 데비안·우분투라면: sudo apt install python3-venv"; exit 1; }
+	@echo "패키지를 설치합니다. 처음 한 번, 몇 분 걸려요."
+	@$(PY) -m pip install -q --disable-pip-version-check -r requirements.txt -c constraints.txt || { \
+		echo "설치하지 못했어요. 위의 메시지와 인터넷 연결, 디스크 공간을 확인한 뒤 같은 명령을 다시 실행해 주세요."; exit 1; }
+	@touch $@

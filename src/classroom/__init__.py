@@ -1,0 +1,1 @@
+"""What surrounds the lesson; no lesson module imports from here."""

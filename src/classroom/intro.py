@@ -1,0 +1,29 @@
+"""The first lines of every notebook: what runs here, and a way to show the source of what it calls."""
+
+from __future__ import annotations
+
+import inspect
+from importlib.metadata import version
+from typing import Any
+
+from src.profiles import Profile
+
+
+def hello(profile: Profile) -> None:
+    """Print one line: profile, model, device and the versions that matter."""
+    import torch
+
+    from src.models import model_spec
+
+    device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "bitsandbytes")
+    )
+    print(f"프로파일 {profile.name} · 모델 {model_spec(profile).source} · 장치 {device} · {versions}")
+
+
+def show_source(function: Any) -> Any:
+    """The source of ``function`` as a highlighted block."""
+    from IPython.display import Code
+
+    return Code(inspect.getsource(function), language="python")

@@ -1,0 +1,165 @@
+"""Every number of a run in one place: model, embedder, data, lengths, LoRA, training, evaluation.
+
+The notebooks never ask which profile runs; they read ``profile.<field>``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CHOICE_FILE = ROOT / "outputs" / "profile.json"  # written by notebook 00.01, one per checkout
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One way to run the same cells. Lengths are in tokens, probabilities and ratios in 0-1."""
+
+    name: str
+    # What is loaded
+    model: str  # a key of src.models.MODELS
+    embedder: str  # a path below the checkout, or a hub id
+    # Data and RAFT (arXiv 2403.10131)
+    data_files: tuple[str, ...]  # paths below the checkout
+    validation_ratio: float
+    test_ratio: float
+    num_distractors: int
+    golden_probability: float
+    max_context_tokens: int
+    add_cot: bool
+    # Lengths
+    max_seq_length: int
+    max_new_tokens: int
+    # LoRA (arXiv 2106.09685)
+    lora_r: int
+    lora_alpha: int
+    lora_dropout: float
+    # Training
+    epochs: float
+    learning_rate: float
+    warmup_ratio: float
+    batch_size: int
+    gradient_accumulation_steps: int
+    eval_batch_size: int
+    logging_steps: int
+    eval_steps: int
+    max_validation_records: int
+    optim: str
+    gradient_checkpointing: bool
+    # Evaluation
+    max_test_records: int
+    generation_batch_size: int
+    bootstrap_samples: int
+    seed: int = 42
+
+    @property
+    def output_dir(self) -> Path:
+        """Where this profile's runs leave their files (``WORKSHOP_OUTPUTS`` moves the parent)."""
+        return Path(os.environ.get("WORKSHOP_OUTPUTS", ROOT / "outputs")) / self.name
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """What passes from one notebook to the next; created on first use."""
+        path = self.output_dir / "artifacts"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+RAW_FILES = ("data/raw/support_qa.json", "data/raw/support_qa.jsonl", "data/raw/support_qa.csv")
+
+PROFILES: dict[str, Profile] = {
+    "tiny": Profile(
+        name="tiny",
+        model="tiny",
+        embedder="data/tiny/embedder",
+        data_files=RAW_FILES,
+        validation_ratio=0.1,
+        test_ratio=0.1,
+        num_distractors=3,
+        golden_probability=0.8,
+        max_context_tokens=512,
+        add_cot=False,
+        max_seq_length=640,
+        max_new_tokens=48,
+        lora_r=16,
+        lora_alpha=32,
+        lora_dropout=0.05,
+        epochs=1.0,
+        learning_rate=2e-3,
+        warmup_ratio=0.03,
+        batch_size=16,
+        gradient_accumulation_steps=1,
+        eval_batch_size=32,
+        logging_steps=10,
+        eval_steps=50,
+        max_validation_records=96,
+        optim="paged_adamw_8bit",
+        gradient_checkpointing=False,
+        max_test_records=320,
+        generation_batch_size=64,
+        bootstrap_samples=2000,
+    ),
+    "rtx4090": Profile(
+        name="rtx4090",
+        model="exaone-3.0-7.8b",
+        embedder="intfloat/multilingual-e5-small",
+        data_files=RAW_FILES,
+        validation_ratio=0.1,
+        test_ratio=0.1,
+        num_distractors=4,
+        golden_probability=0.8,
+        max_context_tokens=1536,
+        add_cot=False,
+        max_seq_length=2048,
+        max_new_tokens=128,
+        lora_r=16,
+        lora_alpha=32,
+        lora_dropout=0.05,
+        epochs=3.0,
+        learning_rate=2e-4,
+        warmup_ratio=0.03,
+        batch_size=4,
+        gradient_accumulation_steps=4,
+        eval_batch_size=4,
+        logging_steps=10,
+        eval_steps=100,
+        max_validation_records=200,
+        optim="paged_adamw_8bit",
+        gradient_checkpointing=True,
+        max_test_records=320,
+        generation_batch_size=16,
+        bootstrap_samples=2000,
+    ),
+}
+
+
+def active_profile() -> Profile:
+    """The profile of this run: ``WORKSHOP_PROFILE``, else notebook 00.01's choice, else ``tiny``.
+
+    Raises:
+        ValueError: the name is not one of ``PROFILES``.
+    """
+    name = os.environ.get("WORKSHOP_PROFILE") or _remembered_choice() or "tiny"
+    if name not in PROFILES:
+        raise ValueError(
+            f"'{name}'이라는 프로파일은 없습니다. WORKSHOP_PROFILE을 {', '.join(PROFILES)} 가운데 하나로 정해 주세요."
+        )
+    return PROFILES[name]
+
+
+def remember_choice(name: str) -> None:
+    """Keep ``name`` as this checkout's profile when ``WORKSHOP_PROFILE`` is not set."""
+    if name not in PROFILES:
+        raise ValueError(f"'{name}'이라는 프로파일은 없습니다. {', '.join(PROFILES)} 가운데에서 골라 주세요.")
+    CHOICE_FILE.parent.mkdir(parents=True, exist_ok=True)
+    CHOICE_FILE.write_text(json.dumps({"profile": name}), encoding="utf-8")
+
+
+def _remembered_choice() -> str | None:
+    try:
+        return json.loads(CHOICE_FILE.read_text(encoding="utf-8"))["profile"]
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        return None

@@ -1,0 +1,128 @@
+"""A random two-layer Llama with its own tokenizer: everything but the knowledge of a real model, in a second."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from src.models import MODELS
+from src.profiles import PROFILES
+
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% else %}\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+SENTENCES = [
+    "다온 제습기 DH-2741의 소비 전력은 얼마인가요? 310W입니다. 물통 용량은 4.5L입니다.",
+    "주어진 문맥만 근거로 질문에 답하세요. 문맥에 답이 없으면 답을 찾을 수 없다고 말하세요.",
+    "[문서 1] 미지근한 물로 헹굽니다. 그늘에서 하루 말립니다. [질문] 필터는 어떻게 씻나요?",
+    "문맥에 따르면 보증 기간은 구입일부터 2년입니다. 주어진 문맥에서 답을 찾을 수 없습니다.",
+]
+
+
+@pytest.fixture(scope="session")
+def random_base_dir(tmp_path_factory):
+    """A folder as ``data/tiny/base`` is: weights, configuration, tokenizer with chat template, pad ≠ EOS."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    special = ["<pad>", "<eos>", "<|system|>", "<|user|>", "<|assistant|>"]
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    bpe.train_from_iterator(
+        SENTENCES,
+        trainers.BpeTrainer(
+            vocab_size=384,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        extra_special_tokens=special[2:],
+        chat_template=CHAT_TEMPLATE,
+    )
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            initializer_range=0.2,  # far apart logits: greedy decoding has no near ties
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+        )
+    )
+    path = tmp_path_factory.mktemp("random_base")
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_profile(random_base_dir):
+    """The tiny profile's numbers on the random model, with short runs."""
+    MODELS["random"] = replace(MODELS["tiny"], key="random", source=str(random_base_dir))
+    yield replace(
+        PROFILES["tiny"],
+        name="random",
+        model="random",
+        lora_r=8,
+        batch_size=4,
+        eval_batch_size=8,
+        eval_steps=3,
+        logging_steps=1,
+        max_seq_length=256,
+        max_new_tokens=8,
+    )
+    del MODELS["random"]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny_profile):
+    from src.models import load_tokenizer
+
+    return load_tokenizer(tiny_profile)
+
+
+@pytest.fixture
+def nf4_base(tiny_profile):
+    """A fresh 4-bit base for each test: adapters and preparation change it in place."""
+    from src.models import load_base_model
+    from src.qlora import build_bnb_config
+
+    return load_base_model(tiny_profile, quantization_config=build_bnb_config(tiny_profile))
+
+
+@pytest.fixture
+def records():
+    """Sixteen records of different lengths, as RAFT writes them."""
+    return [
+        {
+            "id": f"r{i}",
+            "instruction": SENTENCES[1],
+            "context": [f"모델 {i}의 소비 전력은 {100 + 7 * i}W입니다."] * (1 + i % 3),
+            "question": f"모델 {i}의 소비 전력은 얼마인가요?",
+            "answer": f"문맥에 따르면 {100 + 7 * i}W입니다.",
+            "cot": None,
+            "group_id": f"g{i}",
+            "golden_index": 0,
+            "answerable": True,
+            "n_tokens": 0,
+            "seed": 0,
+        }
+        for i in range(16)
+    ]

@@ -1,0 +1,99 @@
+"""Answers: in order, greedy, stopping at EOS, the same in a batch as alone."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+from src.generation import generate_answers, generate_base_and_tuned
+from src.models import load_base_model
+from src.qlora import attach_adapter
+from src.raft import to_messages
+
+
+@pytest.fixture
+def model(tiny_profile):
+    return load_base_model(tiny_profile).float()  # fp32: padding changes the last bits of bf16 logits
+
+
+@pytest.fixture
+def prompts(records):
+    return [to_messages(record, with_answer=False) for record in records]
+
+
+def test_batched_equals_one_by_one(model, tokenizer, prompts):
+    alone = generate_answers(model, tokenizer, prompts, max_new_tokens=12, batch_size=1)
+    assert len(set(alone)) > 4  # the order could not be checked on equal answers
+    assert generate_answers(model, tokenizer, prompts, max_new_tokens=12, batch_size=5) == alone
+    assert generate_answers(model, tokenizer, prompts[::-1], max_new_tokens=12, batch_size=16) == alone[::-1]
+
+
+def test_matches_greedy_argmax_by_hand(model, tokenizer, prompts):
+    text = tokenizer.apply_chat_template(prompts[3], tokenize=False, add_generation_prompt=True)
+    ids = torch.tensor([tokenizer(text, add_special_tokens=False)["input_ids"]])
+    start = ids.shape[1]
+    with torch.no_grad():
+        while ids.shape[1] < start + 6 and ids[0, -1] != tokenizer.eos_token_id:
+            ids = torch.cat([ids, model(ids).logits[:, -1:].argmax(-1)], dim=1)
+    expected = tokenizer.decode(ids[0, start:], skip_special_tokens=True).strip()
+    assert generate_answers(model, tokenizer, [prompts[3]], max_new_tokens=6) == [expected]
+
+
+def test_stops_at_eos_and_drops_the_rest(model, tokenizer, prompts, monkeypatch):
+    """A stand-in for the forward pass writes 답, EOS, then 답 for ever: only the first is the answer."""
+    token = tokenizer("310", add_special_tokens=False)["input_ids"][0]
+    forward, calls = model.forward, []
+
+    def scripted(*args, **kwargs):
+        output = forward(*args, **kwargs)
+        calls.append(1)
+        wanted = tokenizer.eos_token_id if len(calls) == 2 else token
+        output.logits[:, -1] = -1e9
+        output.logits[:, -1, wanted] = 1e9
+        return output
+
+    monkeypatch.setattr(model, "forward", scripted)
+    answers = generate_answers(model, tokenizer, prompts[:3], max_new_tokens=30, batch_size=3)
+    assert answers == [tokenizer.decode([token]).strip()] * 3
+    assert len(calls) == 2
+
+
+def test_checkpoint_sampling_settings_neither_sample_nor_warn(model, tokenizer, prompts, caplog):
+    expected = generate_answers(model, tokenizer, prompts[:4], max_new_tokens=8)
+    model.generation_config.update(
+        do_sample=True, temperature=0.6, top_p=0.9, top_k=20, repetition_penalty=1.5
+    )
+    model.config.use_cache = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert generate_answers(model, tokenizer, prompts[:4], max_new_tokens=8) == expected
+    assert caplog.text == ""
+
+
+def test_training_mode_is_restored(model, tokenizer, prompts):
+    model.train()
+    generate_answers(model, tokenizer, prompts[:2], max_new_tokens=2)
+    assert model.training
+    model.eval()
+    generate_answers(model, tokenizer, prompts[:2], max_new_tokens=2)
+    assert not model.training
+
+
+def test_no_prompts_no_answers(model, tokenizer):
+    assert generate_answers(model, tokenizer, [], max_new_tokens=4) == []
+
+
+def test_base_and_tuned_from_one_model(tiny_profile, tokenizer, prompts):
+    options = {"max_new_tokens": 8, "batch_size": 8}
+    base = load_base_model(tiny_profile).float()
+    expected = generate_answers(base, tokenizer, prompts, **options)
+    model = attach_adapter(base, tiny_profile)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.5)
+    first, second = generate_base_and_tuned(model, tokenizer, prompts, **options)
+    assert first == expected
+    assert second != expected

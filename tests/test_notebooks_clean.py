@@ -1,0 +1,36 @@
+"""Notebooks are committed as written: no outputs, no counts, no traces of an editor."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+
+from src.classroom.run import NOTEBOOKS
+from src.profiles import ROOT
+
+SHIPPED = sorted({*ROOT.glob("prerequisites/*.ipynb"), *ROOT.glob("main-practice/*.ipynb"), *NOTEBOOKS})
+# What a notebook may say about itself and a cell about itself; everything else comes from an editor or a run.
+NOTEBOOK_METADATA = {"kernelspec", "language_info", "title"}
+CELL_METADATA = {"tags"}
+
+
+def test_the_runner_knows_every_notebook():
+    assert SHIPPED == sorted(NOTEBOOKS)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_committed_clean(path):
+    nb = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(nb)
+    assert nb.nbformat == 4
+    assert set(nb.metadata) <= NOTEBOOK_METADATA
+    # A kernel's version or name is the writer's machine; "python3" is everybody's.
+    assert set(nb.metadata.get("language_info", {})) <= {"name"}
+    assert nb.metadata.get("kernelspec", {"name": "python3"})["name"] == "python3"
+    for index, cell in enumerate(nb.cells):
+        assert set(cell.metadata) <= CELL_METADATA, index
+        assert "attachments" not in cell, index
+        assert cell.source.strip(), f"cell {index} is empty"
+        if cell.cell_type == "code":
+            assert cell.outputs == [], index
+            assert cell.execution_count is None, index

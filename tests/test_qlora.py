@@ -1,0 +1,157 @@
+"""Configurations with known values, the adapter, and where it may be merged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from src.models import load_base_model
+from src.profiles import PROFILES
+from src.qlora import (
+    attach_adapter,
+    build_bnb_config,
+    build_lora_config,
+    estimate_vram,
+    load_adapter,
+    lora_parameter_count,
+    merge_adapter,
+    trainable_parameters,
+)
+
+IDS = torch.arange(5, 45).reshape(2, 20)
+
+
+def logits(model):
+    model.eval()
+    with torch.no_grad():
+        return model(input_ids=IDS).logits
+
+
+def randomize(model):
+    """An adapter that changes something, as after training."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
+    return model
+
+
+def test_bnb_config_is_nf4_double_bf16():
+    config = build_bnb_config(PROFILES["tiny"])
+    assert config.load_in_4bit and not config.load_in_8bit
+    assert config.bnb_4bit_quant_type == "nf4"
+    assert config.bnb_4bit_use_double_quant is True
+    assert config.bnb_4bit_compute_dtype == torch.bfloat16
+
+
+def test_lora_config_takes_the_profile_and_all_linear_layers():
+    config = build_lora_config(PROFILES["rtx4090"])
+    assert (config.r, config.lora_alpha, config.lora_dropout) == (16, 32, 0.05)
+    assert config.bias == "none" and config.task_type == "CAUSAL_LM"
+    assert config.target_modules == {
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    }
+
+
+def test_lora_parameter_count():
+    assert lora_parameter_count(4096, 4096, 8) == 65_536
+    assert lora_parameter_count(4096, 14336, 16) == 294_912
+
+
+def test_attached_adapter_has_the_counted_parameters(nf4_base, tiny_profile):
+    model = attach_adapter(nf4_base, tiny_profile)
+    sizes = [(64, 64), (64, 32), (64, 32), (64, 64), (64, 128), (64, 128), (128, 64)]
+    trainable, total = trainable_parameters(model)
+    assert trainable == 2 * sum(lora_parameter_count(d, k, tiny_profile.lora_r) for d, k in sizes)
+    base_total = load_base_model(tiny_profile).num_parameters()
+    assert total == base_total + trainable
+    assert all("lora_" in name for name, p in model.named_parameters() if p.requires_grad)
+
+
+def test_same_seed_same_adapter(tiny_profile):
+    first, second = (attach_adapter(load_base_model(tiny_profile), tiny_profile) for _ in range(2))
+    weights = [[p for n, p in m.named_parameters() if "lora_A" in n] for m in (first, second)]
+    assert len(weights[0]) == 14 and all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_unmatched_target_is_named(nf4_base, tiny_profile):
+    config = build_lora_config(tiny_profile)
+    config.target_modules = {"q_proj", "out_proj"}
+    with pytest.raises(ValueError, match=r"out_proj에 맞는 층이.*o_proj.*up_proj"):
+        attach_adapter(nf4_base, tiny_profile, config)
+
+
+def test_second_adapter_is_refused(nf4_base, tiny_profile):
+    attach_adapter(nf4_base, tiny_profile)
+    with pytest.raises(ValueError, match="이미 붙어"):
+        attach_adapter(nf4_base, tiny_profile)
+
+
+def test_disabled_adapter_gives_the_base(nf4_base, tiny_profile):
+    model = attach_adapter(nf4_base, tiny_profile)
+    base = logits(model)  # B is zero
+    randomize(model)
+    assert not torch.allclose(logits(model), base)
+    with model.disable_adapter():
+        assert torch.equal(logits(model), base)
+
+
+def test_saved_adapter_reloads_to_equal_logits(nf4_base, tiny_profile, tmp_path):
+    model = randomize(attach_adapter(nf4_base, tiny_profile))
+    expected = logits(model)
+    model.save_pretrained(tmp_path)
+    fresh = load_base_model(tiny_profile, quantization_config=build_bnb_config(tiny_profile))
+    assert torch.equal(logits(load_adapter(fresh, tmp_path)), expected)
+
+
+def test_merge_equals_adapter_on_a_16_bit_base(tiny_profile, tmp_path):
+    model = randomize(attach_adapter(load_base_model(tiny_profile).float(), tiny_profile))
+    expected = logits(model)
+    model.save_pretrained(tmp_path)
+    merged = merge_adapter(load_base_model(tiny_profile).float(), tmp_path)
+    assert not hasattr(merged, "peft_config")
+    torch.testing.assert_close(logits(merged), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_merge_into_4_bit_is_refused(nf4_base, tmp_path):
+    with pytest.raises(ValueError, match="16비트로 불러온 베이스"):
+        merge_adapter(nf4_base, tmp_path)
+
+
+@pytest.mark.parametrize("quantized", [True, False])
+def test_gradient_checkpointing_changes_memory_not_gradients(tiny_profile, quantized):
+    found = []
+    for checkpointing in (False, True):
+        config = build_bnb_config(tiny_profile) if quantized else None
+        profile = replace(tiny_profile, gradient_checkpointing=checkpointing, lora_dropout=0.0)
+        model = randomize(attach_adapter(load_base_model(profile, quantization_config=config), profile))
+        assert model.get_base_model().is_activation_checkpointing is checkpointing
+        model.train()
+        model(input_ids=IDS, labels=IDS).loss.backward()
+        found.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad]))
+    torch.testing.assert_close(*found)
+
+
+def test_vram_estimate_known_terms():
+    profile = PROFILES["rtx4090"]
+    terms = estimate_vram(profile)
+    blocks = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336)
+    others = 2 * 102400 * 4096 + 65 * 4096
+    assert terms["weights"] * 2**30 == pytest.approx(blocks / 2 + others * 4)
+    assert terms["adapters"] * 2**30 == pytest.approx(41_943_040 * 4)
+    assert terms["total"] == pytest.approx(sum(v for k, v in terms.items() if k != "total"))
+    assert terms["total"] < 24
+    single = estimate_vram(profile, double_quant=False)
+    saved_bits = (single["quantization_constants"] - terms["quantization_constants"]) * 2**30 * 8 / blocks
+    assert saved_bits == pytest.approx(0.373, abs=0.001)
+    assert estimate_vram(profile, quantized=False)["weights"] * 2**30 == pytest.approx((blocks + others) * 2)
+    assert estimate_vram(profile, batch_size=1)["logits"] == pytest.approx(terms["logits"] / 4)

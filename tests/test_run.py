@@ -1,0 +1,230 @@
+"""The notebook runner, on small made-up notebooks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from src.classroom import run
+from src.classroom.report import cell_headings, warning_lines
+from src.profiles import ROOT
+
+ENTRY_KEYS = {"name", "status", "seconds", "slowest_cells", "stderr", "warnings"}
+
+
+def write_notebook(path: Path, *cells: str) -> Path:
+    """A notebook of ``cells``; one that begins with '#' and a space is Markdown."""
+    nb = nbformat.v4.new_notebook()
+    for source in cells:
+        make = nbformat.v4.new_markdown_cell if source.startswith("# ") else nbformat.v4.new_code_cell
+        nb.cells.append(make(source))
+    nbformat.write(nb, path)
+    return path
+
+
+@pytest.fixture
+def outputs(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setenv("WORKSHOP_PROFILE", "tiny")
+    return tmp_path / "outputs" / "tiny"
+
+
+@pytest.fixture
+def three(tmp_path) -> list[Path]:
+    """Notebooks that each add a line to one file; the second fails as long as ``mended`` is missing."""
+    note = "open('order.txt', 'a').write('{}\\n')"
+    return [
+        write_notebook(tmp_path / "01_first.ipynb", "# 첫째", note.format("first"), "print('하나')"),
+        write_notebook(
+            tmp_path / "02-second.ipynb",
+            "# 둘째",
+            "import os\nprint('여기까지')",
+            "# 나누기",
+            "x = 0 if os.path.exists('mended') else 1 / 0",
+            note.format("second"),
+        ),
+        write_notebook(tmp_path / "03_third.ipynb", "# 셋째", note.format("third")),
+    ]
+
+
+def read_run(outputs: Path) -> dict:
+    return json.loads((outputs / "run.json").read_text(encoding="utf-8"))
+
+
+def statuses(outputs: Path) -> list[str]:
+    return [entry["status"] for entry in read_run(outputs)["notebooks"]]
+
+
+def test_runs_in_order_in_fresh_kernels(outputs, three, tmp_path, capfd):
+    (tmp_path / "mended").touch()
+    assert run.main([], notebooks=three) == 0
+    assert (tmp_path / "order.txt").read_text().split() == ["first", "second", "third"]
+    assert {p.name for p in (outputs / "html").iterdir()} == {p.stem + ".html" for p in three}
+    assert "하나" in (outputs / "html" / "01_first.html").read_text(encoding="utf-8")
+    result = read_run(outputs)
+    assert set(result) == {"profile", "commit", "seconds", "notebooks"}
+    assert result["profile"] == "tiny"
+    assert result["seconds"] == pytest.approx(sum(e["seconds"] for e in result["notebooks"]), abs=0.01)
+    assert [e["name"] for e in result["notebooks"]] == [p.stem for p in three]
+    assert all(set(e) == ENTRY_KEYS and e["status"] == "ok" for e in result["notebooks"])
+    second = result["notebooks"][1]["slowest_cells"]
+    assert sorted((c["index"], c["heading"]) for c in second) == [(1, "둘째"), (3, "나누기"), (4, "나누기")]
+    out, err = capfd.readouterr()
+    assert "[2/3] 02-second · 셀 3/3 · 나누기" in out
+    assert err == ""  # nor do the kernels themselves say anything on the terminal
+
+
+def test_a_failure_is_named_and_what_ran_is_kept(outputs, three, tmp_path, capsys):
+    assert run.main([], notebooks=three) == 1
+    out = capsys.readouterr().out
+    for part in ("02-second.ipynb", "셀 2/3", "나누기", "ZeroDivisionError: division by zero", "FROM=02"):
+        assert part in out
+    assert statuses(outputs) == ["ok", "failed", "not run"]
+    assert read_run(outputs)["notebooks"][1]["error"] == {
+        "index": 3,
+        "heading": "나누기",
+        "message": "ZeroDivisionError: division by zero",
+    }
+    page = (outputs / "html" / "02-second.html").read_text(encoding="utf-8")
+    assert "여기까지" in page and "ZeroDivisionError" in page and "여기서 멈췄습니다" in page
+    assert not (outputs / "html" / "03_third.html").exists()
+
+    (tmp_path / "mended").touch()
+    assert run.main(["--from", "02"], notebooks=three) == 0
+    assert statuses(outputs) == ["ok", "ok", "ok"]
+    assert "error" not in read_run(outputs)["notebooks"][1]
+    assert (tmp_path / "order.txt").read_text().split() == ["first", "second", "third"]
+
+
+def test_from_forgets_what_another_commit_left(outputs, three, monkeypatch):
+    monkeypatch.setattr(run, "_commit", lambda: "a")
+    assert run.main(["--only", "01"], notebooks=three) == 0
+    assert statuses(outputs) == ["ok", "not run", "not run"]
+    monkeypatch.setattr(run, "_commit", lambda: "b")
+    assert run.main(["--only", "03"], notebooks=three) == 0
+    assert statuses(outputs) == ["not run", "not run", "ok"]
+
+
+def test_a_page_of_an_earlier_run_does_not_survive(outputs, three):
+    (outputs / "html").mkdir(parents=True)
+    (outputs / "html" / "03_third.html").write_text("alt")
+    assert run.main([], notebooks=three) == 1
+    assert not (outputs / "html" / "03_third.html").exists()
+
+
+def test_pictures_are_within_the_page_and_nothing_blocks_it(outputs, tmp_path):
+    draw = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
+    assert run.main([], notebooks=[write_notebook(tmp_path / "01_plot.ipynb", "# 그림 $x^2$", draw)]) == 0
+    page = (outputs / "html" / "01_plot.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64," in page
+    assert "<script src=" not in page and "$x^2$" in page
+
+
+def test_a_kernel_sees_profile_outputs_and_this_checkout(outputs, tmp_path):
+    cell = (
+        "import sys, src.profiles as p\n"
+        "print('|'.join([p.active_profile().name, str(p.active_profile().output_dir), str(p.ROOT), sys.executable]))"
+    )
+    assert run.main([], notebooks=[write_notebook(tmp_path / "01_env.ipynb", cell)]) == 0
+    page = (outputs / "html" / "01_env.html").read_text(encoding="utf-8")
+    assert f"tiny|{outputs}|{ROOT}|{sys.executable}" in page
+
+
+def test_a_warning_is_counted_and_named(outputs, tmp_path):
+    cell = "import sys, warnings\nprint('10%', file=sys.stderr)\nwarnings.warn('조심하세요')"
+    assert run.main([], notebooks=[write_notebook(tmp_path / "01_warn.ipynb", cell)]) == 0
+    entry = read_run(outputs)["notebooks"][0]
+    assert entry["stderr"] == 1 and "UserWarning: 조심하세요" in entry["warnings"][0]
+
+
+def test_the_summary_ends_with_the_table_and_where_to_look(outputs, tmp_path, capsys):
+    metric = {"base": 0.0, "tuned": 0.75, "difference": 0.75, "interval": [0.7, 0.8], "p_value": 0.0}
+    (outputs).mkdir(parents=True)
+    text = json.dumps({"n": 320, "metrics": {"exact_match": metric}})
+    (outputs / "comparison.json").write_text(text)
+    cell = f"open({str(outputs / 'comparison.json')!r}, 'w').write({text!r})"
+    assert run.main([], notebooks=[write_notebook(tmp_path / "04_compare.ipynb", cell)]) == 0
+    end = capsys.readouterr().out.split("== 튜닝 전과 후 (질문 320개)")[1]
+    assert end.split("\n")[2].split() == ["exact_match", "0.000", "0.750", "0.750", "[0.700,", "0.800]"]
+    assert str(outputs / "html") in end
+
+
+def test_a_dying_kernel_and_a_slow_cell_are_failures(outputs, tmp_path, capsys):
+    dying = write_notebook(tmp_path / "01_dies.ipynb", "import os\nos._exit(1)")
+    assert run.main([], notebooks=[dying]) == 1
+    assert "커널이 갑자기 꺼졌습니다" in capsys.readouterr().out
+    slow = write_notebook(tmp_path / "02_slow.ipynb", "import time\ntime.sleep(60)")
+    assert run.main(["--timeout", "1"], notebooks=[slow]) == 1
+    assert "--timeout" in capsys.readouterr().out
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_a_missing_notebook_and_a_wrong_key_are_said_at_once(outputs, three, capsys):
+    three[2].unlink()
+    assert run.main([], notebooks=three) == 2
+    assert "03_third.ipynb" in capsys.readouterr().err
+    assert not outputs.exists()
+    with pytest.raises(SystemExit) as stopped:
+        run.main(["--from", "9"], notebooks=three)
+    assert stopped.value.code == 2
+
+
+def test_each_notebook_of_the_workshop_has_its_own_key(capsys):
+    assert run.main(["--list"]) == 0
+    keys = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert keys == ["00.01", "00", "01", "02", "03", "04", "05"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="신호를 보내는 방식이 달라요")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_run_and_its_kernel(outputs, tmp_path, number):
+    child = (
+        "import subprocess, time\nsubprocess.Popen(['sleep', '300'])\nopen('started', 'w')\ntime.sleep(300)"
+    )
+    notebooks = [
+        write_notebook(tmp_path / "01_long.ipynb", "# 오래", "print('먼저')", child),
+        write_notebook(tmp_path / "02_next.ipynb", "print('다음')"),
+    ]
+    code = f"import sys; from pathlib import Path; from src.classroom import run; sys.exit(run.main([], [Path(p) for p in {[str(p) for p in notebooks]!r}]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert len(below) >= 2  # the kernel and what its cell started
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err and "중단했습니다" in out
+    assert psutil.wait_procs(below, timeout=5)[1] == []
+    assert statuses(outputs) == ["failed", "not run"]
+    assert "먼저" in (outputs / "html" / "01_long.html").read_text(encoding="utf-8")
+
+
+def test_headings_ignore_comments_in_code():
+    cells = [
+        nbformat.v4.new_code_cell("1"),
+        nbformat.v4.new_markdown_cell("# 하나\n\n```python\n# 주석\n```\n"),
+        nbformat.v4.new_code_cell("2"),
+        nbformat.v4.new_markdown_cell("글만 있어요"),
+        nbformat.v4.new_markdown_cell("## 둘 ##"),
+    ]
+    assert cell_headings(cells) == ["(제목 없음)", "하나", "하나", "하나", "둘"]
+
+
+def test_progress_bars_on_stderr_are_no_warnings():
+    cell = nbformat.v4.new_code_cell("")
+    for name, text in (("stderr", "50%|####\nFutureWarning: a\n"), ("stdout", "Warning: b\n")):
+        cell.outputs.append(nbformat.v4.new_output("stream", name=name, text=text))
+    assert warning_lines([cell]) == ["FutureWarning: a"]

@@ -1,0 +1,250 @@
+"""Known values, the traps of Korean scoring, and that no answer whatever makes a score crash."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from src import scoring
+from src.raft import ABSTENTION
+from src.scoring import (
+    bleu_from_statistics,
+    bleu_statistics,
+    compute_abstention,
+    compute_answer_contained,
+    compute_bleu,
+    compute_char_f1,
+    compute_cosine_similarity,
+    compute_exact_match,
+    compute_rouge,
+    load_metric,
+    normalize_answer,
+)
+
+LEFT, RIGHT = ["서울의 인구는 약 천만 명입니다"], ["서울 인구는 약 1천만 명입니다"]
+CAT = ["the cat sat"], ["the cat is on the mat"]
+SAME = ["소비 전력은 310W입니다.", "보증 기간은 구입한 날부터 2년입니다.", "🙂", "예"]
+ODD = ["", " ", "\n\t", "예", "🙂🙂", "..", "a\x00b", "1", "가나다라 " * 5000, "<b>&amp;</b>", ABSTENTION]
+
+
+class CharacterCounts:
+    """Stands in for a sentence-transformers model."""
+
+    def encode(self, texts, **kwargs):
+        return np.array(
+            [[text.count(letter) for letter in "가나다라 1🙂"] for text in texts], dtype=np.float32
+        )
+
+
+FUNCTIONS = {
+    "rouge": compute_rouge,
+    "bleu": compute_bleu,
+    "cosine": lambda p, r, **o: compute_cosine_similarity(p, r, CharacterCounts(), **o),
+    "exact_match": compute_exact_match,
+    "char_f1": compute_char_f1,
+    "answer_contained": compute_answer_contained,
+    "abstention": lambda p, r, **o: compute_abstention(p, [len(text) % 2 == 0 for text in r], **o),
+}
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "expected"),
+    [("mecab", (0.875, 0.571, 0.875)), ("eojeol", (0.6, 0.25, 0.6)), ("char", (0.923, 0.75, 0.923))],
+)
+def test_rouge_of_the_korean_pair(tokenizer, expected):
+    scores = compute_rouge(LEFT, RIGHT, tokenizer=tokenizer)
+    assert (scores["rouge1"], scores["rouge2"], scores["rougeL"]) == pytest.approx(expected, abs=5e-4)
+
+
+def test_default_tokenizer_is_blind_to_hangul_and_ours_is_not():
+    from rouge_score.rouge_scorer import RougeScorer
+
+    default = RougeScorer(["rouge1", "rougeL"])
+    seoul, busan = "2024년 서울 인구는 940만 명", "2024년 부산 면적은 940만 평"
+    assert default.score("소비 전력은", "소비 전력은")["rouge1"].fmeasure == 0
+    assert default.score(seoul, busan)["rouge1"].fmeasure == 1.0
+    assert default.score(LEFT[0], RIGHT[0])["rougeL"].fmeasure == 0
+    for tokenizer in scoring.TOKENIZERS:
+        assert compute_rouge(["소비 전력은"], ["소비 전력은"], tokenizer=tokenizer)["rouge1"] == 1.0
+        assert compute_rouge([seoul], [busan], tokenizer=tokenizer)["rouge1"] < 0.75
+
+
+def test_the_cat_sat():
+    assert compute_rouge(*CAT, measure="recall")["rouge1"] == pytest.approx(2 / 6)
+    assert compute_rouge(*CAT, measure="precision")["rouge1"] == pytest.approx(2 / 3)
+    bleu1 = compute_bleu(*CAT, max_ngram_order=1)
+    assert bleu1["bleu"] == pytest.approx(24.53, abs=0.005)  # 2/3 times the brevity penalty exp(1 - 6/3)
+    assert bleu1["bleu"] == pytest.approx(100 * 2 / 3 * math.exp(-1))
+    assert "tok:ko-mecab" in bleu1["signature"]
+
+
+def test_char_f1_ignores_order_and_punctuation():
+    assert compute_char_f1(["울서"], ["서울"])["char_f1"] == 1.0
+    assert compute_char_f1(["《서울》, 시."], ["서울시"])["char_f1"] == 1.0
+    assert compute_char_f1(["서울시"], ["서울"])["char_f1"] == pytest.approx(0.8)
+    assert compute_char_f1(["부산"], ["서울"])["char_f1"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["rouge", "exact_match", "char_f1", "answer_contained", "cosine"])
+def test_identical_answers_score_one(name):
+    texts = ["가나 다라 마바 사아입니다.", "310W입니다.", "가나다 🙂 라"]
+    if name == "cosine":
+        texts = [texts[0], texts[2]]  # the stand-in knows no letter of the other
+    scores = FUNCTIONS[name](texts, texts)
+    assert [scores[key] for key in ("rouge1", "rouge2", "rougeL") if key in scores] in ([], [1.0, 1.0, 1.0])
+    assert all(value == pytest.approx(1.0) for value in scores.values())
+
+
+def test_bleu_of_exact_answers_and_its_short_answer_trap():
+    assert compute_bleu(SAME, SAME)["bleu"] == pytest.approx(100)
+    exact_words = compute_bleu(["예", "3일"], ["예", "3일"], per_sample=True)
+    assert exact_words["bleu"] == 0  # no 4-gram anywhere: corpus BLEU is undefined, sacrebleu says 0
+    assert exact_words["per_sample"] == pytest.approx([100, 100])
+    assert compute_exact_match(["예", "3일"], ["예", "3일"])["exact_match"] == 1.0
+
+
+words = st.lists(st.sampled_from("전력 기간 필터 은 는 2년 310W 입니다 보증".split()), max_size=9).map(
+    " ".join
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=6), st.integers(1, 4))
+def test_bleu_from_statistics_is_sacrebleu(pairs, order):
+    from sacrebleu.metrics import BLEU
+
+    predictions, references = map(list, zip(*pairs, strict=True))
+    statistics = bleu_statistics(predictions, references, tokenize="none", max_ngram_order=order)
+    corpus = BLEU(tokenize="none", max_ngram_order=order, force=True)
+    sentence = BLEU(tokenize="none", max_ngram_order=order, effective_order=True)
+    expected = corpus.corpus_score(predictions, [references]).score
+    assert float(bleu_from_statistics(statistics.sum(axis=0))) == pytest.approx(expected, abs=1e-9)
+    one_by_one = [sentence.sentence_score(p, [r]).score for p, r in pairs]
+    assert bleu_from_statistics(statistics, effective_order=True).tolist() == pytest.approx(
+        one_by_one, abs=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "contained"),
+    [
+        ("문맥에 따르면 310W입니다.", "310W입니다.", True),
+        ("소비 전력은 310 W 정도예요", "문맥에 따르면 310W입니다.", True),
+        ("**310W**", "310W입니다.", True),
+        ("1310W입니다.", "310W입니다.", False),
+        ("1,310W입니다.", "310W입니다.", False),
+        ("3100W", "310입니다.", False),
+        ("1.5L입니다.", "5L입니다.", False),
+        ("15L입니다.", "1.5L입니다.", False),
+        ("1500원", "1,500원입니다.", True),
+        ("10-20분", "10~20분입니다.", True),
+        ("1020분", "10~20분입니다.", False),
+        ("하루 말립니다. 미지근한 물로 헹굽니다.", "미지근한 물로 헹굽니다. 하루 말립니다.", True),
+        ("미지근한 물로 헹굽니다.", "미지근한 물로 헹굽니다. 하루 말립니다.", False),
+        ("20도", "20%입니다.", False),
+        ("", "310W입니다.", False),
+        ("아무 말", "", False),
+        (ABSTENTION, "310W입니다.", False),
+    ],
+)
+def test_answer_contained(prediction, reference, contained):
+    assert compute_answer_contained([prediction], [reference])["answer_contained"] == contained
+
+
+def test_exact_match_forgives_spacing_and_final_punctuation_only():
+    assert normalize_answer(" 310W \n입니다. ") == "310W 입니다"
+    assert normalize_answer("한") == normalize_answer("\u1112\u1161\u11ab")  # NFD from macOS file names
+    predictions = ["310W입니다!", "310W입니다", "310w입니다.", "1.5", "20%"]
+    references = ["310W입니다.", "310W입니다 .", "310W입니다.", "15", "20"]
+    scores = compute_exact_match(predictions, references, per_sample=True)
+    assert scores == {"exact_match": 0.4, "per_sample": [1, 1, 0, 0, 0]}
+
+
+def test_abstention_counts_both_kinds():
+    answers = [ABSTENTION, "310W입니다.", ABSTENTION, "2년입니다.", "3일입니다."]
+    scores = compute_abstention(answers, [False, False, True, True, True])
+    assert scores == {"abstention": 0.5, "false_abstention": pytest.approx(1 / 3)}
+    assert compute_abstention(["예"], [True]) == {"abstention": None, "false_abstention": 0.0}
+
+
+def test_cosine_is_the_angle_and_encodes_each_text_once():
+    class Once(CharacterCounts):
+        def encode(self, texts, **kwargs):
+            assert len(texts) == len(set(texts))
+            return super().encode(texts)
+
+    result = compute_cosine_similarity(["가", "가", "가나"], ["나", "가", "가"], Once(), per_sample=True)
+    assert result["per_sample"] == pytest.approx([0, 1, 1 / math.sqrt(2)])
+    assert result["cosine_similarity"] == pytest.approx(np.mean(result["per_sample"]))
+
+
+def test_each_text_is_tokenized_once(monkeypatch):
+    calls = []
+    monkeypatch.setitem(scoring.TOKENIZERS, "eojeol", lambda text: calls.append(text) or text.split())
+    compute_rouge(["가 나", "다"], ["가 나", "가 나"], tokenizer="eojeol")
+    assert sorted(calls) == ["가 나", "다"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_odd_answers_and_wrong_calls(name):
+    scores = FUNCTIONS[name](ODD, list(reversed(ODD)), per_sample=True)
+    json.dumps(scores, allow_nan=False)
+    samples = scores["per_sample"]
+    assert {len(values) for values in (samples.values() if isinstance(samples, dict) else [samples])} == {
+        len(ODD)
+    }
+    with pytest.raises(ValueError, match="수가 다릅니다"):
+        FUNCTIONS[name](["예"], ["예", "예"])
+    with pytest.raises(ValueError, match="채점할 답이 없습니다"):
+        FUNCTIONS[name]([], [])
+
+
+def test_a_single_string_is_refused():
+    with pytest.raises(TypeError, match="목록"):
+        compute_rouge("예", "예")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=40), st.text(max_size=40)), min_size=1, max_size=4))
+def test_scores_stay_in_range(pairs):
+    predictions, references = map(list, zip(*pairs, strict=True))
+    for name, function in FUNCTIONS.items():
+        top = 100 + 1e-9 if name == "bleu" else 1 + 1e-9
+        for key, value in function(predictions, references).items():
+            assert key == "signature" or value is None or 0 <= value <= top
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(alphabet="가나다라마바사 0123W.,", min_size=1, max_size=30))
+def test_any_text_matches_itself(text):
+    assert compute_exact_match([text], [text])["exact_match"] == 1
+    if any(character.isalnum() for character in text):
+        assert compute_char_f1([text], [text])["char_f1"] == 1
+        assert compute_rouge([text], [text])["rouge1"] == 1
+
+
+def test_as_evaluate_metrics_without_network(monkeypatch):
+    import evaluate
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    names = [name for name in scoring.METRICS if name != "cosine_similarity"]
+    metrics = [load_metric(name) for name in names]
+    metrics.append(load_metric("cosine_similarity", embedder=CharacterCounts()))
+    assert [metric.name for metric in metrics[:-1]] == names
+    combined = evaluate.combine(metrics)
+    predictions, references = ["문맥에 따르면 310W입니다.", ABSTENTION], ["310W입니다.", ABSTENTION]
+    scores = combined.compute(predictions=predictions, references=references)
+    assert scores["rougeL"] == compute_rouge(predictions, references)["rougeL"]
+    assert scores["bleu"] == compute_bleu(predictions, references)["bleu"]
+    assert (scores["abstention"], scores["false_abstention"]) == (1.0, 0.0)
+    assert scores["answer_contained"] == 1.0
+    assert scores["cosine_similarity"] == FUNCTIONS["cosine"](predictions, references)["cosine_similarity"]
+    again = load_metric("rouge", tokenizer="char").compute(predictions=LEFT, references=RIGHT)
+    assert again["rouge1"] == pytest.approx(0.923, abs=5e-4)
+    with pytest.raises(ValueError, match="지표는 없습니다"):
+        load_metric("rouge9")
