@@ -61,7 +61,7 @@ def compare_systems(
     rows = [_as_dict(record) for record in records]
     if not len(base_answers) == len(tuned_answers) == len(rows):
         raise ValueError(
-            f"답과 질문의 수가 다릅니다(기본 {len(base_answers)}개, 튜닝 {len(tuned_answers)}개, 질문 {len(rows)}개). "
+            f"답과 질문의 수가 다릅니다(베이스 {len(base_answers)}개, 튜닝 {len(tuned_answers)}개, 질문 {len(rows)}개). "
             "같은 레코드로 두 모델의 답을 다시 만들어 주세요."
         )
     references = [row["answer"] for row in rows]
@@ -171,12 +171,12 @@ def comparison_table(result: Mapping[str, Any]) -> Any:
         {
             "지표": METRICS[name][0],
             "범위": METRICS[name][1],
-            "기본 모델": entry["base"],
-            "튜닝 모델": entry["tuned"],
+            "베이스 모델": entry["base"],
+            "튜닝한 모델": entry["tuned"],
             "차이": entry["difference"],
             "95% 하한": entry["interval"][0],
             "95% 상한": entry["interval"][1],
-            "p값": entry["p_value"],
+            "p값": "<0.001" if entry["p_value"] < 0.001 else f"{entry['p_value']:.3f}",
             "판정": judgement(name, entry),
         }
         for name, entry in result["metrics"].items()
@@ -195,9 +195,9 @@ def verdict(result: Mapping[str, Any]) -> str:
     worse = [name for name in GUARDS if name in result["metrics"] and METRICS[name][0] in groups["나빠짐"]]
     state = judgement(HEADLINE, headline)
     if state == "나빠짐":
-        first = f"튜닝 모델이 기본 모델보다 나빠졌습니다({span})."
+        first = f"튜닝한 모델이 베이스 모델보다 나빠졌습니다({span})."
     elif state == "나아짐" and not worse:
-        first = f"튜닝 모델이 기본 모델보다 낫습니다({span})."
+        first = f"튜닝한 모델이 베이스 모델보다 낫습니다({span})."
     elif state == "나아짐":
         first = f"결과가 엇갈립니다. 표현은 정답에 가까워졌지만({span}) 나빠진 지표가 있습니다."
     elif worse:
@@ -220,11 +220,13 @@ def plot_comparison(result: Mapping[str, Any], path: str | Path | None = None) -
     for axis, shown in zip(axes, (names, ["bleu"]), strict=True):
         entries = [metrics[name] for name in shown]
         places = np.arange(len(shown))
-        axis.bar(places - 0.2, [entry["base"] for entry in entries], 0.4, label="기본 모델", color="#9aa5b1")
+        axis.bar(
+            places - 0.2, [entry["base"] for entry in entries], 0.4, label="베이스 모델", color="#9aa5b1"
+        )
         tuned = np.array([entry["tuned"] for entry in entries])
         ends = np.array([[entry["base"] + end for end in entry["interval"]] for entry in entries])
         reach = np.abs(ends - tuned[:, None]).T
-        axis.bar(places + 0.2, tuned, 0.4, yerr=reach, capsize=3, label="튜닝 모델", color="#2f6fde")
+        axis.bar(places + 0.2, tuned, 0.4, yerr=reach, capsize=3, label="튜닝한 모델", color="#2f6fde")
         labels = [METRICS[name][0].replace("(", "\n(").replace(" 유사도", "\n유사도") for name in shown]
         axis.set_xticks(places, labels, fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
@@ -277,9 +279,9 @@ def sample_table(
         {
             "질문": [row["question"] for row in rows],
             "정답": references,
-            "기본 모델의 답": list(base_answers),
-            "튜닝 모델의 답": list(tuned_answers),
-            "기본 점수": before,
+            "베이스 모델의 답": list(base_answers),
+            "튜닝한 모델의 답": list(tuned_answers),
+            "베이스 점수": before,
             "튜닝 점수": after,
             "차이": np.subtract(after, before),
             "답 있음": [bool(row["answerable"]) for row in rows],
@@ -301,7 +303,7 @@ def comparison_page(
     tuned_answers: Sequence[str],
     path: str | Path,
     *,
-    title: str = "기본 모델과 튜닝 모델의 비교",
+    title: str = "베이스 모델과 튜닝한 모델의 비교",
 ) -> Path:
     """Writes one HTML file that needs nothing else: verdict, table, chart, and every question with both answers
     side by side, largest gain first. Whatever a model or a file wrote is escaped."""
@@ -324,13 +326,14 @@ def comparison_page(
             f"[문서 {number}] {text}" for number, text in enumerate(rows[index]["context"], 1)
         )
         cells = "".join(
-            f"<td>{html.escape(sample[name])}</td>" for name in ("정답", "기본 모델의 답", "튜닝 모델의 답")
+            f"<td>{html.escape(sample[name])}</td>"
+            for name in ("정답", "베이스 모델의 답", "튜닝한 모델의 답")
         )
         mark = "up" if sample["차이"] > 0 else "down" if sample["차이"] < 0 else ""
         parts.append(
             f"<article><h3>{html.escape(sample['질문'])}</h3>"
-            f'<table class="answers"><tr><th>정답</th><th>기본 모델 ({sample["기본 점수"]:.2f})</th>'
-            f'<th>튜닝 모델 ({sample["튜닝 점수"]:.2f}, <span class="{mark}">{sample["차이"]:+.2f}</span>)</th></tr>'
+            f'<table class="answers"><tr><th>정답</th><th>베이스 모델 ({sample["베이스 점수"]:.2f})</th>'
+            f'<th>튜닝한 모델 ({sample["튜닝 점수"]:.2f}, <span class="{mark}">{sample["차이"]:+.2f}</span>)</th></tr>'
             f"<tr>{cells}</tr></table><details><summary>문맥 보기</summary>{html.escape(context)}</details></article>"
         )
     path = Path(path)

@@ -86,25 +86,27 @@ def save_clean_records(
 
 
 def clean_splits(
-    records: dict[str, list[RaftRecord]],
+    records: dict[str, list[RaftRecord]], tokenizer: Any
 ) -> tuple[dict[str, list[RaftRecord]], list[dict[str, Any]]]:
     """What is fit for training and evaluation in each split, and every finding with its split."""
     from src.quality import clean_records
 
     kept, findings = {}, []
     for name, rows in records.items():
-        kept[name], found = clean_records(rows)
+        kept[name], found = clean_records(rows, tokenizer=tokenizer)
         findings += [{"split": name, **finding} for finding in found]
     return kept, findings
 
 
 def load_clean_records(profile: Profile) -> dict[str, list[RaftRecord]]:
     """Records as notebook 02 left them; made now where it has not run."""
+    from src.models import load_tokenizer
+
     paths = {name: profile.artifacts_dir / f"clean_{name}.jsonl" for name in SPLITS}
     if not all(path.exists() for path in paths.values()):
         records = load_records(profile)
         print("노트북 02의 결과가 없어 지금 만듭니다.")
-        kept, findings = clean_splits(records)
+        kept, findings = clean_splits(records, load_tokenizer(profile))
         save_clean_records(profile, kept, findings)
         return kept
     return {name: read_jsonl(path, RaftRecord) for name, path in paths.items()}
@@ -118,10 +120,16 @@ def pick(records: Sequence[RaftRecord], count: int, seed: int) -> list[RaftRecor
     return [records[row] for row in rows]
 
 
-def train_adapter(profile: Profile, records: dict[str, list[RaftRecord]] | None = None) -> dict[str, Any]:
+def train_adapter(
+    profile: Profile,
+    records: dict[str, list[RaftRecord]] | None = None,
+    *,
+    output_dir: str | Path | None = None,
+) -> dict[str, Any]:
     """Notebook 03 in one call: a fresh NF4 base, a fresh adapter, audited labels, training, saving.
 
-    Returns ``training_log.json``'s content.
+    ``output_dir`` (default: the profile's artefacts) gets what ``save_training`` leaves, checkpoints and TensorBoard
+    events. Returns ``training_log.json``'s content.
     """
     from src.models import load_base_model, load_tokenizer
     from src.qlora import attach_adapter, build_bnb_config
@@ -137,18 +145,21 @@ def train_adapter(profile: Profile, records: dict[str, list[RaftRecord]] | None 
         profile.max_seq_length,
     )
     audit_labels(train, tokenizer)
-    trainer = build_trainer(model, tokenizer, train, validation, profile)
+    trainer = build_trainer(model, tokenizer, train, validation, profile, output_dir)
     trainer.train()
-    return save_training(profile, trainer, tokenizer)
+    return save_training(profile, trainer, tokenizer, output_dir)
 
 
-def save_training(profile: Profile, trainer: Any, tokenizer: Any) -> dict[str, Any]:
-    """Notebook 03's artefacts: ``adapter/`` (safetensors and tokenizer) and ``training_log.json``."""
+def save_training(
+    profile: Profile, trainer: Any, tokenizer: Any, output_dir: str | Path | None = None
+) -> dict[str, Any]:
+    """Notebook 03's artefacts: ``adapter/`` (safetensors, tokenizer, model card) and ``training_log.json``."""
     from src.qlora import trainable_parameters
-    from src.training import loss_history
+    from src.training import loss_history, model_card
 
-    trainer.save_model(str(adapter_dir(profile)))
-    tokenizer.save_pretrained(str(adapter_dir(profile)))
+    folder = Path(output_dir or profile.artifacts_dir)
+    trainer.save_model(str(folder / "adapter"))
+    tokenizer.save_pretrained(str(folder / "adapter"))
     history = loss_history(trainer)
     trainable, total = trainable_parameters(trainer.model)
     log = {
@@ -162,7 +173,8 @@ def save_training(profile: Profile, trainer: Any, tokenizer: Any) -> dict[str, A
         "seconds": trainer.state.log_history[-1].get("train_runtime"),
         "history": json.loads(history.to_json(orient="records")),
     }
-    path = profile.artifacts_dir / "training_log.json"
+    (folder / "adapter" / "README.md").write_text(model_card(profile, log), encoding="utf-8")
+    path = folder / "training_log.json"
     path.write_text(json.dumps(log, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return log
 

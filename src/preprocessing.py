@@ -260,15 +260,14 @@ def validate_samples(
     for original in samples:
         row = dict(original)
         try:
-            if "error" in row:
-                raise _Refused("", row["error"])
+            if isinstance(row.get("error"), str):
+                raise _Refused("", row["error"] or "읽을 수 없는 행입니다.")
             accepted.append(RawSample.model_validate(_clean(row), context=limits))
         except (_Refused, ValidationError) as error:
             field, reason = error.args if isinstance(error, _Refused) else _explain(error)
             line = row.get("line") if isinstance(row.get("line"), int) else 0
-            rejects.append(
-                Reject(source=str(row.get("source") or ""), line=line, field=field, reason=reason, row=row)
-            )
+            source = str(row.get("source") or "").encode("utf-8", "replace").decode()
+            rejects.append(Reject(source=source, line=line, field=field, reason=reason, row=row))
     return accepted, rejects
 
 

@@ -26,6 +26,8 @@ Finding = dict[str, Any]
 
 # "청소할 때는 이렇게 합니다.": asks on behalf of the sentence after it.
 _LEAD_IN = re.compile(r"(이렇|다음|아래|순서)[^.]*[.:]?$")
+SAME_QUESTION = 0.95  # similarity from which two questions of one group are one, whatever their documents
+MIN_OVERLAP = 0.2  # share of a question that a sentence must hold to speak against the answer
 BOILERPLATE_GROUPS = 3  # a sentence in documents of more groups than this answers no question of its own
 
 
@@ -75,27 +77,35 @@ def find_near_duplicates(
     Similarity is the share of the shorter question's character pairs that the other one holds too, 0-1, so that
     a greeting in front hides nothing. Compared only where golden document and answer are the same: there two
     questions ask for one fact. Other wordings of it are welcome; the threshold says when they are too close to
-    teach anything new.
+    teach anything new. Where a golden document was left out, questions of one group are compared, and only those
+    that are all but equal (``SAME_QUESTION``) count.
     """
-    same: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for position, record in enumerate(records):
-        if (document := _document(record)) is not None:
-            same[document_key(document), _key(strip_answer_form(record.answer))].append(position)
+    bigrams = [_bigrams(record.question) for record in records]
+
+    def likeness(one: int, other: int) -> float:
+        part, whole = sorted((bigrams[one], bigrams[other]), key=Counter.total)
+        return (part & whole).total() / part.total()
+
+    same_fact: dict[tuple[str, str], list[int]] = defaultdict(list)
+    group: dict[str, list[int]] = defaultdict(list)
+    left_out: dict[str, list[int]] = defaultdict(list)
     pairs = []
-    for positions in same.values():
-        for place, late in enumerate(positions):
-            question = records[late].question
-            close = [
-                (
-                    _share(*sorted((question, records[early].question), key=lambda text: len(_key(text)))),
-                    early,
-                )
-                for early in positions[:place]
-            ]
-            score, early = max(close, default=(0.0, 0))
-            if score >= threshold:
-                pairs.append((late, early, score))
-    return sorted(pairs)
+    for late, record in enumerate(records):
+        close: list[tuple[float, int]] = []
+        if (document := _document(record)) is None:
+            others = group[record.group_id]
+            left_out[record.group_id].append(late)
+        else:
+            others = left_out[record.group_id]
+            fact = same_fact[document_key(document), _key(strip_answer_form(record.answer))]
+            close += [(likeness(late, early), early) for early in fact]
+            fact.append(late)
+        close += [(score, early) for early in others if (score := likeness(late, early)) >= SAME_QUESTION]
+        group[record.group_id].append(late)
+        score, early = max(close, default=(-1.0, late))
+        if score >= threshold:
+            pairs.append((late, early, score))
+    return pairs
 
 
 # --- Is the answer right? --------------------------------------------------------------------------------------
@@ -147,8 +157,8 @@ def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
     questions have ("…은 얼마인가요?") weighs little; the group's name is left out. ``score`` is the overlap of the
     evidence, or of the sentence that leads up to it ("청소할 때는 이렇게 합니다."), divided by the best
     sentence's, 0-1; ``better`` is that sentence where it is another. The first sentence, taken for a title, and
-    sentences that stand in documents of several groups compete with none. A question that shares words with no
-    sentence scores 1.0: nothing speaks against the answer.
+    sentences that stand in documents of several groups compete with none. A question that shares less than
+    ``MIN_OVERLAP`` of its weight with every sentence scores 1.0: nothing speaks against the answer.
     """
     asked = Counter(pair for record in records for pair in set(_bigrams(record.question)))
     groups: dict[str, set[str]] = defaultdict(set)
@@ -165,7 +175,9 @@ def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
             continue
         question = _without_name(record.question, record.group_id)
         weight = {
-            pair: math.log((1 + len(records)) / asked[pair]) for pair in _bigrams(question) if pair in asked
+            pair: 1 + math.log((1 + len(records)) / asked[pair])
+            for pair in _bigrams(question)
+            if pair in asked
         }
         overlap = [
             sum(weight.get(pair, 0.0) for pair in set(_bigrams(_without_name(sentence, record.group_id))))
@@ -174,6 +186,8 @@ def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
         own = evidence | {i - 1 for i in evidence if i > 0 and _LEAD_IN.search(sentences[i - 1])}
         rivals = {i for i, s in enumerate(sentences) if i > 0 and len(groups[s]) <= BOILERPLATE_GROUPS}
         best = max(own | rivals, key=lambda i: (overlap[i], i in own))
+        if overlap[best] <= MIN_OVERLAP * sum(weight.values()):
+            best = max(own, key=overlap.__getitem__)
         score = max(overlap[i] for i in own) / overlap[best] if overlap[best] else 1.0
         results.append(
             {

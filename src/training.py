@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.models import CHAT_TEMPLATE_OPTIONS
+from src.models import CHAT_TEMPLATE_OPTIONS, licence_line, model_spec
 from src.profiles import Profile
 from src.raft import to_messages
 
@@ -141,6 +141,22 @@ def audit_labels(dataset: Dataset, tokenizer: PreTrainedTokenizerBase) -> dict:
     }
 
 
+def label_pieces(row: dict, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
+    """A tokenized row as (text, supervised) pieces in order: a token each, or the tokens that only together make
+    a character (byte-level vocabularies)."""
+    pieces: list[tuple[str, bool]] = []
+    held: list[int] = []
+    labels = row["labels"]
+    for i, token in enumerate(row["input_ids"]):
+        held.append(token)
+        text, supervised = tokenizer.decode(held), labels[i] != IGNORE
+        last = i + 1 == len(labels) or (labels[i + 1] != IGNORE) != supervised
+        if last or "\ufffd" not in text:
+            pieces.append((text, supervised))
+            held = []
+    return pieces
+
+
 def build_trainer(
     model,
     tokenizer: PreTrainedTokenizerBase,
@@ -222,3 +238,48 @@ def loss_history(trainer: Trainer) -> pd.DataFrame:
             rows.setdefault(entry["step"], {}).update(entry)
     columns = ["step", "epoch", "loss", "eval_loss", "learning_rate"]
     return pd.DataFrame([rows[step] for step in sorted(rows)], columns=columns)
+
+
+def model_card(profile: Profile, log: dict) -> str:
+    """README.md of an adapter: metadata the hub reads, what it was made from, how, how well, and how to load it.
+
+    ``log`` is ``training_log.json``'s content.
+    """
+    spec = model_spec(profile)
+    licence = "apache-2.0" if spec.licence == "Apache-2.0" else f"other\nlicense_name: {spec.licence}"
+    targets = ", ".join(spec.lora_targets)
+    batch = profile.batch_size * profile.gradient_accumulation_steps
+    return f"""---
+base_model: {spec.source}
+library_name: peft
+pipeline_tag: text-generation
+language: ko
+license: {licence}
+tags: [lora, qlora, raft]
+---
+
+# {spec.key} RAFT 어댑터
+
+문맥에서 답을 찾아 "문맥에 따르면 …" 꼴로 답하고, 문맥에 답이 없으면 없다고 말하도록 학습한 LoRA 어댑터입니다.
+
+- 베이스 모델: {spec.source} (NF4 4비트, 이중 양자화)
+- {licence_line(spec)}
+- 데이터: {", ".join(profile.data_files)}에서 만든 학습 레코드 {log["train_records"]:,}건
+- LoRA: r={profile.lora_r}, alpha={profile.lora_alpha}, dropout={profile.lora_dropout}, 대상 {targets}
+- 학습: {log["steps"]}스텝, 한 번에 {batch}건, 학습률 {profile.learning_rate:g}, 시드 {profile.seed}
+- 가장 낮은 검증 손실: {log["best_eval_loss"]:.4f} (답의 품질은 따로 평가해 주세요)
+
+## 쓰는 법
+
+```python
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoTokenizer
+
+model = AutoPeftModelForCausalLM.from_pretrained("이 폴더")
+tokenizer = AutoTokenizer.from_pretrained("이 폴더")
+```
+
+## 한계
+
+학습한 문서와 다른 분야, 다른 질문 형식에서는 답이 나빠질 수 있습니다. 중요한 답은 반드시 원문과 대조해 주세요.
+"""

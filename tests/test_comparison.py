@@ -166,7 +166,7 @@ def test_table_and_chart(tmp_path):
     result = compare(SHORT, REFERENCES, embedder=CharacterCounts())
     table = comparison_table(result)
     assert list(table.index) == [label for label, _ in METRICS.values()]
-    assert table.loc["정확히 일치", ["기본 모델", "튜닝 모델", "판정"]].tolist() == [0.0, 1.0, "나아짐"]
+    assert table.loc["정확히 일치", ["베이스 모델", "튜닝한 모델", "판정"]].tolist() == [0.0, 1.0, "나아짐"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a missing Hangul glyph is a warning
         figure = plot_comparison(result, tmp_path / "chart.png")

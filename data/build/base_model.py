@@ -48,21 +48,25 @@ STATED, NOT_STATED = "네, 나옵니다.", "아니요, 나오지 않습니다."
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the curriculum; ``documents`` and ``questions`` are inclusive ranges a conversation."""
+    """A part of the curriculum; ``documents`` is an inclusive range a conversation, shares are of questions."""
 
     steps: int
     documents: tuple[int, int]
     questions: int
     batch_size: int
-    sentence_share: float
-    stated_share: float
-    learning_rate: tuple[float, float]  # from, to (linear)
+    learning_rate: tuple[float, float] = (0.0, 0.0)  # from, to (linear)
+    sentence_share: float = 0.0  # conversations that are answered in sentences
+    about_share: float = 0.0  # questions about what is stated at all
+    long_share: float = 0.0  # conversations with up to ten documents
+    fresh: bool = (
+        False  # start from the saved checkpoint with new optimizers, so that a rebuild can resume here
+    )
 
 
 STAGES = (
-    Stage(900, (1, 2), 6, 16, 0.0, 0.0, (3e-3, 3e-3)),
-    Stage(1800, (2, 4), 6, 16, 0.2, 0.2, (3e-3, 2e-3)),
-    Stage(2200, (2, 6), 6, 16, 0.25, 0.25, (2e-3, 1e-4)),
+    Stage(600, (1, 2), 6, 16, (3e-3, 3e-3)),
+    Stage(900, (2, 4), 8, 16, (3e-3, 2.5e-3)),
+    Stage(1300, (2, 5), 8, 12, (2e-3, 5e-5), 0.1, 0.25, 0.05, fresh=True),
 )
 
 
@@ -78,7 +82,7 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
         *language.FILLERS,
     ] * 20
     for _ in range(8000):
-        messages = make_conversation(rng, Stage(0, (2, 2), 4, 1, 0.3, 0.2, (0, 0)))
+        messages = make_conversation(rng, Stage(0, (2, 2), 4, 1, sentence_share=0.3, about_share=0.3))
         texts += [message["content"] for message in messages]
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -108,29 +112,28 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
 
 def make_conversation(rng: Random, stage: Stage) -> list[dict[str, str]]:
     """Several questions about the same documents, the first one in the very prompt that RAFT uses."""
-    _, lines = language.line_names()
     kinds, weights = list(language.KINDS), list(language.KINDS.values())
-    count = rng.randint(*stage.documents)
+    count = rng.randint(6, 10) if rng.random() < stage.long_share else rng.randint(*stage.documents)
     documents: list[language.Document] = []
-    product = language.product_name(rng, lines)
+    product = language.product_name(rng, corpus=False)
     for _ in range(count):
         if (
             documents and rng.random() < 0.6
         ):  # the neighbours a retriever would bring: other products, other kinds
-            product = language.product_name(rng, lines)
+            product = language.product_name(rng, corpus=False)
         taken = {document.kind for document in documents if document.product == product}
         kind = rng.choices(kinds, weights)[0]
         if documents and rng.random() < 0.3:
             kind = documents[-1].kind
         if kind in taken:
-            product = language.product_name(rng, lines)
+            product = language.product_name(rng, corpus=False)
         documents.append(language.make_document(rng, product, kind, rng.randint(2, 4)))
     rng.shuffle(documents)
     sentences = rng.random() < stage.sentence_share
     instruction = SENTENCE_INSTRUCTION if sentences else rng.choice(SHORT_INSTRUCTIONS)
     turns: list[dict[str, str]] = []
     for _ in range(stage.questions):
-        question, answer = _ask(rng, documents, stage.stated_share, sentences)
+        question, answer = _ask(rng, documents, stage.about_share, sentences)
         if not turns:
             record = {
                 "instruction": instruction,
@@ -147,25 +150,46 @@ def make_conversation(rng: Random, stage: Stage) -> list[dict[str, str]]:
 
 
 def _ask(
-    rng: Random, documents: list[language.Document], stated_share: float, sentences: bool
+    rng: Random, documents: list[language.Document], about_share: float, sentences: bool
 ) -> tuple[str, str]:
     document = rng.choice(documents)
     name = language.call(rng, document.product)
-    if rng.random() < stated_share:
-        stated = {fact.attribute.key for d in documents if d.product == document.product for fact in d.facts}
-        keys = {attribute.key for kind in language.KINDS for attribute in kind.attributes} - stated
-        present = rng.random() < 0.5
-        key = rng.choice(sorted(stated if present else keys))
-        if not present and rng.random() < 0.4:  # a fact that is there, of a product that is not
-            others = sorted({fact.attribute.key for d in documents for fact in d.facts})
-            _, lines = language.line_names()
-            name, key = language.call(rng, language.product_name(rng, lines)), rng.choice(others)
-        return f"{name}의 {key}, 문맥에 나오나요?", STATED if present else NOT_STATED
+    if rng.random() < about_share:
+        return _ask_about(rng, documents, document, name)
     fact = rng.choice(document.facts)
     answer = fact.short_answer
     if sentences and not fact.attribute.steps:
-        answer = fact.attribute.sentences[rng.randint(0, 1)].format(e=name, v=fact.value)
+        answer = fact.attribute.sentences[0].format(e=name, v=fact.value)
     return fact.ask(rng, name), answer
+
+
+def _ask_about(
+    rng: Random, documents: list[language.Document], document: language.Document, name: str
+) -> tuple[str, str]:
+    """What is stated, and of which product: to know what is *not* there, which copying alone never teaches."""
+    stated = {fact.attribute.key for d in documents if d.product == document.product for fact in d.facts}
+    draw = rng.random()
+    if draw < 0.3:
+        in_order = [
+            fact.attribute.key for d in documents if d.product == document.product for fact in d.facts
+        ]
+        return f"{name}, 무엇이 적혀 있나요?", ", ".join(in_order)
+    if draw < 0.5:
+        key = rng.choice(document.facts).attribute.key
+        products = [d.product for d in documents if any(fact.attribute.key == key for fact in d.facts)]
+        names = dict.fromkeys(language.short_name(product) for product in products)
+        return f"어느 제품의 {key}, 적혀 있나요?", ", ".join(names)
+    present = rng.random() < 0.5
+    if present:
+        key = rng.choice(sorted(stated))
+    elif rng.random() < 0.3:  # a fact that is there, of a product that is not
+        name = language.call(rng, language.product_name(rng, corpus=False))
+        key = rng.choice(sorted({fact.attribute.key for d in documents for fact in d.facts}))
+    else:
+        others = {fact.attribute.key for d in documents for fact in d.facts} - stated
+        every = {attribute.key for kind in language.KINDS for attribute in kind.attributes} - stated
+        key = rng.choice(sorted(others if others and rng.random() < 0.6 else every))
+    return f"{name}의 {key}, 문맥에 나오나요?", STATED if present else NOT_STATED
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]]) -> tuple[list[int], list[int]]:
@@ -249,45 +273,49 @@ def exact_match(
     return sum(a == c[2]["content"] for a, c in zip(answers, conversations, strict=True)) / count
 
 
-def train(stages: tuple[Stage, ...] = STAGES, seed: int = 0, target: Path = TARGET) -> None:
-    torch.manual_seed(seed)
-    tokenizer = build_tokenizer()
-    model = build_model(tokenizer)
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens", flush=True)
-    # Muon on the matrices between the layers (copying emerges in fewer steps), AdamW on embeddings and norms.
+def build_optimizers(model: LlamaForCausalLM) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon on the matrices between the layers (copying emerges in fewer steps), AdamW on embeddings and norms."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim < 2 or "embed" in name]
-    optimizers = (
+    return (
         torch.optim.Muon(matrices, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0),
     )
-    start, step = time.time(), 0
-    for number, stage in enumerate(stages):
-        stream = batches(tokenizer, stage, seed=seed * 100 + number)
-        for local in range(stage.steps):
+
+
+def train(target: Path = TARGET, first_stage: int = 1, seed: int = 0) -> None:
+    """Run the stages from ``first_stage`` on; a later one than the first goes on from the checkpoint in ``target``."""
+    torch.manual_seed(seed)
+    tokenizer = build_tokenizer()
+    start = time.time()
+    for number, stage in enumerate(STAGES[first_stage - 1 :], start=first_stage):
+        if number == 1 or stage.fresh or number == first_stage:
+            model = (
+                build_model(tokenizer) if number == 1 else LlamaForCausalLM.from_pretrained(target).float()
+            )
+            optimizers, since = build_optimizers(model), 0
+        stream = batches(tokenizer, stage, seed=seed * 100 + number - 1)
+        for step in range(1, stage.steps + 1):
             first, last = stage.learning_rate
-            rate = first + (last - first) * local / stage.steps
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * min(1.0, (step + 1) / 200)
+            since += 1
+            rate = (first + (last - first) * step / stage.steps) * min(1.0, since / 200)
             ids, mask = next(stream)
             loss, answer_loss = loss_of(model, ids, mask)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
                 optimizer.step()
                 optimizer.zero_grad()
-            step += 1
             if step % 50 == 0:
                 print(
-                    f"stage {number + 1} step {step} answers {answer_loss:.3f} all {loss:.3f} "
+                    f"stage {number} step {step} answers {answer_loss:.3f} all {loss:.3f} "
                     f"tokens {ids.shape[1]} {time.time() - start:.0f} s",
                     flush=True,
                 )
-            if step % 500 == 0:
-                print("  exact match", exact_match(model, tokenizer, stage, seed=10_000 + step), flush=True)
-                save(model, tokenizer, target)
-    save(model, tokenizer, target)
+        print("  exact match", exact_match(model, tokenizer, stage, seed=10_000 + number), flush=True)
+        save(model, tokenizer, target)
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, target: Path) -> None:
@@ -306,4 +334,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--target", type=Path, default=TARGET, help="folder to write (default: data/tiny/base)"
     )
-    train(target=parser.parse_args().target)
+    parser.add_argument("--from-stage", type=int, default=1, help="go on from the checkpoint in the folder")
+    arguments = parser.parse_args()
+    train(arguments.target, arguments.from_stage)

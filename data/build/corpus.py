@@ -56,16 +56,12 @@ Row = dict[str, Any]  # id, product, topic, question, context, answer, file
 
 def make_rows(rng: Random) -> list[Row]:
     """Clean rows: every fact of every document, asked in one to three ways."""
-    lines, _ = language.line_names()
-    products: set[str] = set()
-    codes: set[str] = set()
+    products: dict[str, str] = {}  # one a name: questions often leave the model code out
     while len(products) < NUM_PRODUCTS:
-        product = language.product_name(rng, lines)
-        if product.rsplit(" ", 1)[1] not in codes:
-            products.add(product)
-            codes.add(product.rsplit(" ", 1)[1])
+        product = language.product_name(rng, corpus=True)
+        products.setdefault(language.short_name(product), product)
     rows: list[Row] = []
-    for product in sorted(products):
+    for product in sorted(products.values()):
         for kind, (share, file) in KIND_SHARE.items():
             if rng.random() >= share:
                 continue

@@ -7,8 +7,10 @@ about products that occur only in pre-training. ``product_names`` keeps the two 
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 
 COMPANY = "새온가전"
@@ -31,7 +33,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Fact:
-    """An attribute of a product with its value; ``code`` is how the product is called after its first mention."""
+    """An attribute of a product with its value."""
 
     attribute: Attribute
     value: str
@@ -321,6 +323,7 @@ _SECOND = "온람솔빛담울결루리나래별찬슬봄아니미름해"
 _NUM_CORPUS_LINES = 90
 
 
+@cache
 def line_names() -> tuple[list[str], list[str]]:
     """Product line names (two syllables): those of ``data/raw``, and those of pre-training."""
     names = [a + b for a, b in itertools.product(_FIRST, _SECOND) if a != b and a + b != COMPANY[:2]]
@@ -328,23 +331,34 @@ def line_names() -> tuple[list[str], list[str]]:
     return names[:_NUM_CORPUS_LINES], names[_NUM_CORPUS_LINES:]
 
 
-def product_name(rng: Random, lines: list[str]) -> str:
-    """A product such as ``다온 제습기 DH-2741``."""
+def product_name(rng: Random, *, corpus: bool) -> str:
+    """A product such as ``다온 제습기 DH-2741``: of ``data/raw`` or of pre-training, alike in neither name nor code."""
+    lines = line_names()[0 if corpus else 1]
     kind = rng.choice(list(_TYPES))
-    return f"{rng.choice(lines)} {kind} {_TYPES[kind]}-{rng.randint(1000, 9999)}"
+    while True:
+        code = f"{_TYPES[kind]}-{rng.randint(1000, 9999)}"
+        if (
+            zlib.crc32(code.encode()) % 8 == 0
+        ) == corpus:  # an eighth of the codes, without a pattern in the digits
+            return f"{rng.choice(lines)} {kind} {code}"
+
+
+def short_name(product: str) -> str:
+    """``다온 제습기 DH-2741`` -> ``다온 제습기``: how a document calls the product after its title."""
+    return product.rsplit(" ", 1)[0]
 
 
 def call(rng: Random, product: str) -> str:
-    """How a sentence or a question calls ``product``: by its full name or by its model code."""
-    return product if rng.random() < 0.4 else product.rsplit(" ", 1)[1]
+    """How a question calls ``product``: mostly without its model code."""
+    return product if rng.random() < 0.25 else short_name(product)
 
 
 def make_document(rng: Random, product: str, kind: Kind, num_facts: int) -> Document:
     """A document of 3-5 short sentences; a fact may be stated without repeating the product's name."""
     attributes = rng.sample(kind.attributes, min(num_facts, len(kind.attributes)))
     facts = tuple(Fact(attribute, attribute.value(rng)) for attribute in attributes)
-    code = product.rsplit(" ", 1)[1]
-    sentences = [rng.choice(kind.titles).format(e=product), *(fact.state(rng, code) for fact in facts)]
+    name = short_name(product)
+    sentences = [rng.choice(kind.titles).format(e=product), *(fact.state(rng, name) for fact in facts)]
     if rng.random() < 0.35:
         sentences.insert(rng.randint(1, len(sentences)), rng.choice(FILLERS))
     return Document(product, kind, facts, " ".join(sentences))

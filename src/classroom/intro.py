@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -27,3 +28,13 @@ def show_source(function: Any) -> Any:
     from IPython.display import Code
 
     return Code(inspect.getsource(function), language="python")
+
+
+def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> Any:
+    """``rows`` as a table that reads from the left; numbers with thousands separators, everything else as text."""
+    import pandas as pd
+
+    shown = [[f"{v:,}" if type(v) in (int, float) else str(v) for v in row] for row in rows]
+    style = pd.DataFrame(shown, columns=list(columns)).style.hide(axis="index")
+    wrap = "text-align: left; max-width: 24em; word-break: keep-all; overflow-wrap: break-word"
+    return style.set_table_styles([{"selector": "th, td", "props": wrap}])

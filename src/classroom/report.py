@@ -112,7 +112,6 @@ def write_html(nb: nbformat.NotebookNode, target: Path, source: Path, failed_at:
         template_name="lab",
         template_file="page.html.j2",
         extra_loaders=[DictLoader({"page.html.j2": PAGE})],
-        embed_images=True,
         language_code="ko",
     )
     metadata = {"path": str(source.parent), "name": source.stem}

@@ -1,0 +1,67 @@
+"""What README and docs state is what the code has."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+
+from src.classroom.run import NOTEBOOKS
+from src.models import MODELS, model_shape
+from src.profiles import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "data").rglob("*.md"))]
+
+
+def test_commands_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    used = {
+        name for page in PAGES for name in re.findall(r"\bmake ([a-z]+)", page.read_text(encoding="utf-8"))
+    }
+    assert {"workshop", "test", "lab"} <= used & targets
+    assert used <= targets | {"and"}  # "Python ≥ 3.11 and make …" is prose
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_readme_lists_every_notebook():
+    listed = re.findall(r"^\| `((?:prerequisites|main-practice)/[^`]+)`", README, flags=re.MULTILINE)
+    assert listed == [path.relative_to(ROOT).with_suffix("").as_posix() for path in NOTEBOOKS]
+    assert "노트북 일곱 개" in README and len(NOTEBOOKS) == 7
+
+
+def test_readme_numbers():
+    python = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "requires-python"
+    ]
+    assert f"Python {python.removeprefix('>=')} 이상" in README
+    millions = model_shape(MODELS["tiny"]).parameters / 1e6
+    assert f"약 {round(millions)}백만 파라미터" in README
+    sixteen_bit = MODELS["exaone-3.0-7.8b"].shape.parameters * 2 / 1e9
+    assert f"약 {round(sixteen_bit)}GB를 내려받습니다" in README
+
+
+def test_readme_names_every_licence():
+    for spec in MODELS.values():
+        licence = spec.licence.replace(" Agreement", "").replace(" - ", "-")
+        assert licence in README, spec.key
+
+
+def test_readme_shows_the_order_of_modules():
+    chain = re.search(r"src/ +(profiles →.*?)\nsrc/classroom", README, flags=re.DOTALL).group(1)
+    modules = re.findall(r"[a-z]+", chain)
+    assert sorted(modules) == sorted(p.stem for p in (ROOT / "src").glob("*.py") if p.stem != "__init__")
+    for position, name in enumerate(modules):
+        source = (ROOT / "src" / f"{name}.py").read_text(encoding="utf-8")
+        imported = set(re.findall(r"from src\.(\w+) import", source))
+        assert imported <= set(modules[:position]), (
+            f"{name} imports to its right: {imported - set(modules[:position])}"
+        )
+        assert "src.classroom" not in source
