@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -227,8 +228,8 @@ def plot_comparison(result: Mapping[str, Any], path: str | Path | None = None) -
         ends = np.array([[entry["base"] + end for end in entry["interval"]] for entry in entries])
         reach = np.abs(ends - tuned[:, None]).T
         axis.bar(places + 0.2, tuned, 0.4, yerr=reach, capsize=3, label="튜닝한 모델", color="#2f6fde")
-        labels = [METRICS[name][0].replace("(", "\n(").replace(" 유사도", "\n유사도") for name in shown]
-        axis.set_xticks(places, labels, fontsize=8)
+        labels = [re.sub(r"\(.*?\)", "", METRICS[name][0]).replace(" ", "\n", 1) for name in shown]
+        axis.set_xticks(places, labels)
         axis.spines[["top", "right"]].set_visible(False)
     lowest = min(0.0, *(min(metrics[name]["base"], metrics[name]["tuned"]) for name in names))
     axes[0].set(

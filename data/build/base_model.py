@@ -14,7 +14,7 @@ import argparse
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -43,6 +43,8 @@ SHORT_INSTRUCTIONS = (
     "주어진 문서에서 답을 찾아 쓰세요.",
 )
 SENTENCE_INSTRUCTION = "문맥을 읽고 질문에 한 문장으로 답하세요."
+POLITE_INSTRUCTION = "문맥을 읽고 질문에 공손하게 답하세요."
+ANSWERABLE_INSTRUCTION = "질문의 답이 문맥에 나오는지만 말하세요."
 STATED, NOT_STATED = "네, 나옵니다.", "아니요, 나오지 않습니다."
 
 
@@ -58,15 +60,33 @@ class Stage:
     sentence_share: float = 0.0  # conversations that are answered in sentences
     about_share: float = 0.0  # questions about what is stated at all
     long_share: float = 0.0  # conversations with up to ten documents
-    fresh: bool = (
-        False  # start from the saved checkpoint with new optimizers, so that a rebuild can resume here
-    )
+    polite_share: float = 0.0  # conversations that are answered "310W입니다."
+    recite_share: float = 0.0  # questions that ask for a sentence of a document, word for word
+    answerable_share: float = 0.0  # conversations that only say whether the documents hold the answer
+    fresh: bool = False  # new optimizers on the saved checkpoint: a rebuild can resume here
 
 
 STAGES = (
     Stage(600, (1, 2), 6, 16, (3e-3, 3e-3)),
     Stage(900, (2, 4), 8, 16, (3e-3, 2.5e-3)),
     Stage(1300, (2, 5), 8, 12, (2e-3, 5e-5), 0.1, 0.25, 0.05, fresh=True),
+    Stage(
+        700, (2, 5), 8, 12, (1.5e-3, 2e-5), 0.1, 0.2, 0.05, polite_share=0.25, recite_share=0.25, fresh=True
+    ),
+    Stage(
+        1000,
+        (2, 4),
+        8,
+        12,
+        (1.5e-3, 2e-5),
+        0.05,
+        0.05,
+        0.03,
+        polite_share=0.15,
+        recite_share=0.1,
+        answerable_share=0.45,
+        fresh=True,
+    ),
 )
 
 
@@ -117,9 +137,8 @@ def make_conversation(rng: Random, stage: Stage) -> list[dict[str, str]]:
     documents: list[language.Document] = []
     product = language.product_name(rng, corpus=False)
     for _ in range(count):
-        if (
-            documents and rng.random() < 0.6
-        ):  # the neighbours a retriever would bring: other products, other kinds
+        # The neighbours a retriever would bring: other products, other kinds.
+        if documents and rng.random() < 0.6:
             product = language.product_name(rng, corpus=False)
         taken = {document.kind for document in documents if document.product == product}
         kind = rng.choices(kinds, weights)[0]
@@ -129,11 +148,31 @@ def make_conversation(rng: Random, stage: Stage) -> list[dict[str, str]]:
             product = language.product_name(rng, corpus=False)
         documents.append(language.make_document(rng, product, kind, rng.randint(2, 4)))
     rng.shuffle(documents)
-    sentences = rng.random() < stage.sentence_share
-    instruction = SENTENCE_INSTRUCTION if sentences else rng.choice(SHORT_INSTRUCTIONS)
+    form = rng.random()
+    if form < stage.sentence_share:
+        instruction, template = SENTENCE_INSTRUCTION, None
+    elif form < stage.sentence_share + stage.polite_share:
+        instruction, template = POLITE_INSTRUCTION, "{v}입니다."
+    elif form < stage.sentence_share + stage.polite_share + stage.answerable_share:
+        instruction, template = ANSWERABLE_INSTRUCTION, None
+    else:
+        instruction, template = rng.choice(SHORT_INSTRUCTIONS), "{v}"
+    loose: list[str] = []
+    if stage.recite_share:
+        loose = list({s.split()[0]: s for s in (language.loose_sentence(rng) for _ in range(3))}.values())
+        documents = [
+            replace(d, text=f"{d.text} {s}") for d, s in zip(documents, loose, strict=False)
+        ] + documents[len(loose) :]
+        loose = loose[: len(documents)]
     turns: list[dict[str, str]] = []
     for _ in range(stage.questions):
-        question, answer = _ask(rng, documents, stage.about_share, sentences)
+        if instruction == ANSWERABLE_INSTRUCTION:
+            question, answer = _ask_whether(rng, documents)
+        elif loose and rng.random() < stage.recite_share:
+            answer = rng.choice(loose)
+            question = f"{answer.split()[0]} 다음에 오는 말까지 그대로 쓰세요."
+        else:
+            question, answer = _ask(rng, documents, stage.about_share, template)
         if not turns:
             record = {
                 "instruction": instruction,
@@ -150,17 +189,37 @@ def make_conversation(rng: Random, stage: Stage) -> list[dict[str, str]]:
 
 
 def _ask(
-    rng: Random, documents: list[language.Document], about_share: float, sentences: bool
+    rng: Random, documents: list[language.Document], about_share: float, template: str | None
 ) -> tuple[str, str]:
     document = rng.choice(documents)
     name = language.call(rng, document.product)
     if rng.random() < about_share:
         return _ask_about(rng, documents, document, name)
     fact = rng.choice(document.facts)
-    answer = fact.short_answer
-    if sentences and not fact.attribute.steps:
-        answer = fact.attribute.sentences[0].format(e=name, v=fact.value)
+    if fact.attribute.steps:
+        answer = fact.value
+    else:
+        answer = (template or fact.attribute.sentences[0]).format(e=name, v=fact.value)
     return fact.ask(rng, name), answer
+
+
+def _ask_whether(rng: Random, documents: list[language.Document]) -> tuple[str, str]:
+    """An ordinary question, half of them about something that is not there."""
+    document = rng.choice(documents)
+    if rng.random() < 0.5:
+        return rng.choice(document.facts).ask(rng, language.call(rng, document.product)), STATED
+    product = document.product
+    there = {fact.attribute.key: fact for d in documents for fact in d.facts}
+    if rng.random() < 0.25:  # a product that is not there
+        product = language.product_name(rng, corpus=False)
+        return rng.choice(list(there.values())).ask(rng, language.call(rng, product)), NOT_STATED
+    stated = {fact.attribute.key for d in documents if d.product == product for fact in d.facts}
+    every = [
+        attribute for kind in language.KINDS for attribute in kind.attributes if attribute.key not in stated
+    ]
+    of_others = [attribute for attribute in every if attribute.key in there]
+    attribute = rng.choice(of_others if of_others and rng.random() < 0.5 else every)
+    return language.Fact(attribute, "").ask(rng, language.call(rng, product)), NOT_STATED
 
 
 def _ask_about(
@@ -286,7 +345,8 @@ def build_optimizers(model: LlamaForCausalLM) -> tuple[torch.optim.Optimizer, ..
 def train(target: Path = TARGET, first_stage: int = 1, seed: int = 0) -> None:
     """Run the stages from ``first_stage`` on; a later one than the first goes on from the checkpoint in ``target``."""
     torch.manual_seed(seed)
-    tokenizer = build_tokenizer()
+    # Going on, the tokenizer is the one that the checkpoint was trained with.
+    tokenizer = build_tokenizer() if first_stage == 1 else PreTrainedTokenizerFast.from_pretrained(target)
     start = time.time()
     for number, stage in enumerate(STAGES[first_stage - 1 :], start=first_stage):
         if number == 1 or stage.fresh or number == first_stage:

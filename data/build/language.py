@@ -46,10 +46,6 @@ class Fact:
         return rng.choice(self.attribute.questions).format(e=name)
 
     @property
-    def short_answer(self) -> str:
-        return self.value
-
-    @property
     def answer(self) -> str:
         """The answer as a support agent writes it down: a sentence, or two."""
         return self.value if self.attribute.steps else f"{self.value}입니다."
@@ -313,6 +309,40 @@ FILLERS = (
     "자세한 내용은 고객 센터에 문의해 주세요.",
     "이 문서는 예고 없이 바뀔 수 있습니다.",
 )
+
+# Sentences for pre-training alone, in which the same words meet other neighbours ({…} is drawn anew each time).
+_SOURCES = ("설명서에", "시험 결과에", "공지에", "약관에", "조사에", "광고에")
+_CLAIMS = (
+    "값은 조금씩 다릅니다.",
+    "오래 써도 괜찮습니다.",
+    "모두 새 제품입니다.",
+    "고객은 만족합니다.",
+    "차이가 없습니다.",
+    "수명이 깁니다.",
+)
+_PLACES = ("매장에서", "앱에서", "누리집에서", "목록에서", "창고에서", "지도에서")
+_THINGS = ("부품을", "제품을", "버튼을", "주소를", "이름을", "길을")
+_ENDS = ("없습니다.", "있습니다.", "없으면 문의합니다.", "있으면 알립니다.", "없는 때가 있습니다.")
+_SPANS = ("기간", "시간", "하루", "순서")
+_REPLIES = ("드립니다.", "보냅니다.", "받습니다.", "적습니다.", "기다립니다.")
+_CONTEXTS = (
+    "문맥에 맞지 않는 말은 뺐습니다.", "문맥에 어울리게 고쳤습니다.", "문맥에서 뜻이 드러납니다.", "문맥에서 벗어난 말은 지웠습니다.",
+    "문맥이 길면 나누어 적습니다.", "주어진 값만 적습니다.", "주어진 순서에 따라 합니다.", "주어진 자료가 없습니다.",
+)  # fmt: skip
+
+
+def loose_sentence(rng: Random) -> str:
+    """An ordinary sentence with the words of the RAFT answer form, never in that form."""
+    pick = rng.choice
+    return pick(
+        (
+            f"{pick(_SOURCES)} 따르면 {pick(_CLAIMS)}",
+            f"{pick(_PLACES)} {pick(_THINGS)} 찾을 수 {pick(_ENDS)}",
+            f"주어진 {pick(_SPANS)} 안에 답을 {pick(_REPLIES)}",
+            pick(_CONTEXTS),
+        )
+    )
+
 
 _TYPES = {
     "제습기": "DH", "공기청정기": "AP", "식기세척기": "DW", "세탁기": "WM", "건조기": "DR", "냉장고": "RF", "정수기": "WP",

@@ -35,6 +35,6 @@ def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> Any:
     import pandas as pd
 
     shown = [[f"{v:,}" if type(v) in (int, float) else str(v) for v in row] for row in rows]
-    style = pd.DataFrame(shown, columns=list(columns)).style.hide(axis="index")
+    style = pd.DataFrame(shown, columns=list(columns)).style.format(escape="html").hide(axis="index")
     wrap = "text-align: left; max-width: 24em; word-break: keep-all; overflow-wrap: break-word"
     return style.set_table_styles([{"selector": "th, td", "props": wrap}])
