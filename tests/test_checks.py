@@ -17,8 +17,12 @@ def exercises() -> list[tuple[str, str]]:
     for path in NOTEBOOKS:
         cells = nbformat.read(path, as_version=4).cells
         for position, cell in enumerate(cells):
-            if cell.cell_type == "code" and (name := re.search(r'^check\("([^"]+)"', cell.source, flags=re.M)):
-                rest = "\n".join(c.source for c in cells[position + 1 : position + 3] if c.cell_type == "markdown")
+            if cell.cell_type == "code" and (
+                name := re.search(r'^check\("([^"]+)"', cell.source, flags=re.M)
+            ):
+                rest = "\n".join(
+                    c.source for c in cells[position + 1 : position + 3] if c.cell_type == "markdown"
+                )
                 solution = re.search(r"<details>.*?```python\n(.*?)```", rest, flags=re.S)
                 found.append((name.group(1), solution.group(1) if solution else ""))
     return found
