@@ -74,12 +74,8 @@ def test_tuning_helps_beyond_chance(metrics, name):
 
 
 def test_the_asked_value_is_in_the_answer(metrics):
-    assert metrics["answer_contained"]["tuned"] >= 0.8
-
-
-@pytest.mark.xfail(reason="measured 5.0-5.6 points below the base so far: the adapter still costs some copying")
-def test_tuning_costs_little_reading(metrics):
     contained = metrics["answer_contained"]
+    assert contained["tuned"] >= 0.8
     assert contained["tuned"] >= contained["base"] - 0.05
 
 
