@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from data.build import base_model, corpus
+from data.build import base_model, corpus, language
 from src.generation import generate_answers
 from src.models import load_base_model, load_tokenizer
 from src.pipeline import pick
@@ -89,10 +89,12 @@ def test_it_shares_no_product_and_no_document_with_the_corpus():
     rows = corpus.make_rows(Random(7))
     documents = {row["context"] for row in rows}
     codes = {row["product"].rsplit(" ", 1)[1] for row in rows}
+    names = {language.short_name(row["product"]) for row in rows}
     rng = Random(3)
     for _ in range(500):
         for message in base_model.make_conversation(rng, base_model.STAGES[-1]):
             assert not codes & set(re.findall(r"[A-Z]{2}-\d{4}", message["content"]))
+            assert not any(name in message["content"] for name in names)
             assert not any(line.split("] ", 1)[-1] in documents for line in message["content"].splitlines())
 
 

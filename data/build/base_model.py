@@ -4,8 +4,9 @@ A Llama of about 2 M parameters is pre-trained from scratch on generated convers
 occur in ``data/raw``. It learns to read several documents and to copy out what is asked, in short answers and in
 sentences; it never sees the RAFT answer form ("문맥에 따르면 …", "답을 찾을 수 없습니다" as an answer).
 
-Copying emerges late and suddenly, hence the order: stage 1 asks many short questions about few documents, stage 2
-adds more documents, sentences, and questions whether something is stated at all.
+Copying emerges late and suddenly, hence the order: many short questions about few documents, then more documents;
+then sentences and questions what is stated at all; then the words of the RAFT form in other sentences; last,
+ordinary questions that are only to be told answerable or not. Stages marked ``fresh`` start from the saved checkpoint.
 """
 
 from __future__ import annotations
@@ -69,25 +70,12 @@ class Stage:
 STAGES = (
     Stage(600, (1, 2), 6, 16, (3e-3, 3e-3)),
     Stage(900, (2, 4), 8, 16, (3e-3, 2.5e-3)),
-    Stage(1300, (2, 5), 8, 12, (2e-3, 5e-5), 0.1, 0.25, 0.05, fresh=True),
-    Stage(
-        700, (2, 5), 8, 12, (1.5e-3, 2e-5), 0.1, 0.2, 0.05, polite_share=0.25, recite_share=0.25, fresh=True
-    ),
-    Stage(
-        1000,
-        (2, 4),
-        8,
-        12,
-        (1.5e-3, 2e-5),
-        0.05,
-        0.05,
-        0.03,
-        polite_share=0.15,
-        recite_share=0.1,
-        answerable_share=0.45,
-        fresh=True,
-    ),
-)
+    Stage(1300, (2, 5), 8, 12, (2e-3, 5e-5), sentence_share=0.1, about_share=0.25, long_share=0.05, fresh=True),
+    Stage(700, (2, 5), 8, 12, (1.5e-3, 2e-5), sentence_share=0.1, about_share=0.2, long_share=0.05,
+          polite_share=0.25, recite_share=0.25, fresh=True),
+    Stage(1000, (2, 4), 8, 12, (1.5e-3, 2e-5), sentence_share=0.05, about_share=0.05, long_share=0.03,
+          polite_share=0.15, recite_share=0.1, answerable_share=0.45, fresh=True),
+)  # fmt: skip
 
 
 def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
