@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.preprocessing import load_samples, read_jsonl, split_by_group, validate_samples, write_jsonl
+from src.formats import read_jsonl, write_jsonl
+from src.preprocessing import load_samples, split_by_group, validate_samples
 from src.profiles import ROOT, Profile
 from src.raft import convert_to_raft, to_messages
 from src.schemas import RaftRecord, RawSample, Reject

@@ -6,20 +6,17 @@ be read or accepted comes back as a ``Reject`` with its place and a reason.
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
 import random
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from src.formats import read_rows
 from src.schemas import MAX_LENGTH, RawSample, Reject
+from src.text import document_key, normalize_text, repair_mojibake
 
 # Column names seen in the wild -> our names; compared without white space and case.
 ALIASES = {
@@ -34,69 +31,7 @@ ALIASES = {
 _NAME_OF = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
 _TEXT_FIELDS = ("question", "context", "answer")
 
-# --- Text ------------------------------------------------------------------------------------------------------
-
-# Full-width ASCII to ASCII. Not NFKC: that also turns ㅋㅋㅋ into conjoining jamo, x² into x2 and ① into 1.
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_FILLERS = dict.fromkeys(
-    map(ord, "\u115f\u1160\u3164\uffa0")
-)  # invisible Hangul fillers, "letters" to Unicode
-
-
-def normalize_text(text: str) -> str:
-    """NFC, no invisible or control characters, ASCII for full-width ASCII, single spaces; idempotent.
-
-    Question, context and answer all pass through here, so an answer that stood in its document still does.
-    """
-    text = text.translate(_FULL_WIDTH).translate(_FILLERS)
-    text = re.sub(r"\s+", " ", text)
-    text = "".join(char for char in text if unicodedata.category(char) not in ("Cf", "Cc"))
-    # Removing a character can bring two spaces, or two parts of one syllable, together.
-    return unicodedata.normalize("NFC", re.sub(r"\s+", " ", text).strip())
-
-
-def _hangul(text: str) -> int:
-    return sum("가" <= char <= "힣" for char in text)
-
-
-def repair_mojibake(text: str) -> str | None:
-    """``text`` with UTF-8 that was read as Latin-1 or CP1252 mended; None where mojibake is seen but not mended.
-
-    ftfy mends only what it can prove; it worsens CP949 that was read as Latin-1, so its result is taken only
-    where Hangul appears. The other two mix-ups of Korean files are recognised by reversing them, and refused:
-    part of the bytes is usually gone, so a person should look.
-    """
-    import ftfy
-
-    if text.isascii():
-        return text
-    mended = ftfy.fix_encoding(text)
-    if mended != text and _hangul(mended) > _hangul(text) and "\ufffd" not in mended:
-        return mended
-    for wrong, right in (("latin-1", "cp949"), ("cp1252", "cp949"), ("cp949", "utf-8")):
-        try:
-            original = text.encode(wrong).decode(right)
-        except UnicodeError:
-            continue
-        # Genuine Western text ("Café Müller") reverses too now and then, but not into mostly Hangul.
-        if original != text and _hangul(original) >= max(2, len(re.sub(r"[\x00-\x7f]", "", original)) * 0.8):
-            return None
-    return text
-
-
 # --- Reading ---------------------------------------------------------------------------------------------------
-
-
-def _decode(data: bytes) -> str:
-    """UTF-8 with or without BOM, then CP949 (Korean Excel); else UTF-8 with U+FFFD, which validation refuses."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):  # Excel's "Unicode text"
-        return data.decode("utf-16", errors="replace")
-    for encoding in ("utf-8-sig", "cp949"):
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return data.decode("utf-8-sig", errors="replace")
 
 
 def load_samples(path: str | Path, *, fields: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
@@ -117,92 +52,8 @@ def load_samples(path: str | Path, *, fields: Mapping[str, str] | None = None) -
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} 파일이 없습니다. 경로와 파일 이름을 확인해 주세요.")
-    text = _decode(path.read_bytes())
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        rows = _read_csv(text)
-    elif suffix in (".jsonl", ".ndjson"):
-        rows = _read_json_lines(text)
-    elif suffix == ".json":
-        rows = _read_json(text, path.name)
-    else:
-        raise ValueError(f"{path.name}: .json, .jsonl, .csv 가운데 하나로 저장해 주세요.")
     name_of = _NAME_OF | {re.sub(r"\s+", "", own).lower(): name for name, own in (fields or {}).items()}
-    return [_sample(row, line, path, name_of) for line, row in rows]
-
-
-def _read_json_lines(text: str) -> Iterable[tuple[int, Any]]:
-    # Not splitlines(): U+2028 and U+0085 may stand inside a JSON string.
-    for line, raw in enumerate(text.split("\n"), start=1):
-        if raw.strip():
-            try:
-                yield line, json.loads(raw)
-            except ValueError:
-                yield (
-                    line,
-                    {"error": "JSON 한 줄로 읽을 수 없습니다. 따옴표와 괄호를 확인해 주세요.", "row": raw},
-                )
-
-
-def _read_csv(text: str) -> Iterable[tuple[int, Any]]:
-    reader = csv.reader(io.StringIO(text, newline=""))
-    header: list[str] = []
-    while True:
-        line = reader.line_num + 1
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield line, {"error": f"CSV 행으로 읽을 수 없습니다({error}).", "row": ""}
-            continue
-        if not values:
-            continue
-        if not header:
-            header = values
-        elif len(values) != len(header):
-            reason = f"칸이 {len(header)}개여야 하는데 {len(values)}개입니다. 따옴표와 쉼표를 확인해 주세요."
-            yield line, {"error": reason, "row": values}
-        else:
-            yield line, dict(zip(header, values, strict=True))
-
-
-def _read_json(text: str, name: str) -> Iterable[tuple[int, Any]]:
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{name}: {error.lineno}번째 줄 {error.colno}번째 글자에서 JSON 형식이 깨졌습니다. "
-            "그 앞뒤의 쉼표, 따옴표, 괄호를 확인해 주세요."
-        ) from error
-    if isinstance(data, dict):
-        data = data.get("data")
-    if not isinstance(data, list):
-        raise ValueError(f"{name}: 행의 목록([ … ])이나 SQuAD 형식({{'data': [ … ]}})이어야 합니다.")
-    if any(isinstance(item, dict) and "paragraphs" in item for item in data):
-        data = list(_squad_rows(data))
-    return list(enumerate(data, start=1))
-
-
-def _squad_rows(articles: list[Any]) -> Iterable[Any]:
-    """SQuAD 1.1: one row a question, with its first answer; the article's title is the group."""
-    for article in articles:
-        try:
-            for paragraph in article["paragraphs"]:
-                for qa in paragraph["qas"]:
-                    row = {
-                        "id": qa.get("id"),
-                        "group_id": article.get("title"),
-                        "question": qa.get("question"),
-                    }
-                    row["context"] = paragraph.get("context")
-                    answers = qa.get("answers") or [{}]
-                    yield row | {
-                        "answer": answers[0].get("text"),
-                        "answer_start": answers[0].get("answer_start"),
-                    }
-        except (AttributeError, KeyError, TypeError):
-            yield {"error": "SQuAD 형식(paragraphs, qas)이 아닙니다.", "row": article}
+    return [_sample(row, line, path, name_of) for line, row in read_rows(path)]
 
 
 def _sample(row: Any, line: int, path: Path, name_of: Mapping[str, str]) -> dict[str, Any]:
@@ -224,12 +75,6 @@ def _sample(row: Any, line: int, path: Path, name_of: Mapping[str, str]) -> dict
         "source": path.name,
         "line": line,
     }
-
-
-def document_key(document: str) -> str:
-    """A short name for a document's text: the same for copies that differ in white space or invisible signs."""
-    compact = normalize_text(document).replace(" ", "")
-    return hashlib.sha256(compact.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 # --- Judging ---------------------------------------------------------------------------------------------------
@@ -362,28 +207,3 @@ def _bundles(samples: Sequence[RawSample]) -> list[list[int]]:
     for position, label in enumerate(labels.tolist()):
         bundles.setdefault(label, []).append(position)
     return list(bundles.values())
-
-
-# --- Passing on ------------------------------------------------------------------------------------------------
-
-
-def write_jsonl(path: str | Path, rows: Iterable[BaseModel | Mapping[str, Any]]) -> Path:
-    """Write models or dicts, one JSON object a line, UTF-8; the folder is created."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in rows:
-            data = row.model_dump() if isinstance(row, BaseModel) else dict(row)
-            line = json.dumps(data, ensure_ascii=False, default=str)
-            try:
-                file.write(line + "\n")
-            except UnicodeEncodeError:  # a lone surrogate in a refused row: keep it, escaped
-                file.write(json.dumps(data, default=str) + "\n")
-    return path
-
-
-def read_jsonl(path: str | Path, model: type[BaseModel] | None = None) -> list[Any]:
-    """Rows of ``write_jsonl``: dicts, or ``model`` objects where one is given."""
-    with Path(path).open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
-    return [model.model_validate(row) for row in rows] if model else rows

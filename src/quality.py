@@ -14,9 +14,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from src.preprocessing import document_key, normalize_text
-from src.raft import answer_cores, count_tokens, find_core, split_sentences, strip_answer_form
-from src.schemas import RaftRecord, RawSample
+from src.duplicates import find_exact_duplicates, find_near_duplicates
+from src.evidence import answer_cores, find_core, split_sentences, strip_answer_form
+from src.personal_data import find_personal_data, mask_personal_data
+from src.raft import count_tokens
+from src.schemas import RaftRecord, RawSample, golden_document
+from src.text import character_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,100 +29,17 @@ Finding = dict[str, Any]
 
 # "청소할 때는 이렇게 합니다.": asks on behalf of the sentence after it.
 _LEAD_IN = re.compile(r"(이렇|다음|아래|순서)[^.]*[.:]?$")
-SAME_QUESTION = 0.95  # similarity from which two questions of one group are one, whatever their documents
 MIN_OVERLAP = 0.2  # share of a question that a sentence must hold to speak against the answer
 BOILERPLATE_GROUPS = 3  # a sentence in documents of more groups than this answers no question of its own
-
-
-# --- What both kinds of record have in common ------------------------------------------------------------------
-
-
-def _document(record: Record) -> str | None:
-    """The golden document; None where it was left out."""
-    if isinstance(record, RawSample):
-        return record.context
-    return None if record.golden_index is None else record.context[record.golden_index]
-
-
-def _key(text: str) -> str:
-    return re.sub(r"[\W_]+", "", normalize_text(text)).casefold()
-
-
-# --- Duplicates ------------------------------------------------------------------------------------------------
-
-
-def find_exact_duplicates(records: Sequence[Record]) -> list[tuple[int, int]]:
-    """(position, position of the first one) of each record that repeats another.
-
-    The same question, answer and golden document, white space and punctuation aside. Where the golden document
-    was left out, the same question of the same group: the two came from one row.
-    """
-    pairs, seen, asked = [], {}, {}
-    for position, record in enumerate(records):
-        question, document = _key(record.question), _document(record)
-        ask = (record.group_id, question)
-        full = (*ask, _key(strip_answer_form(record.answer)), document_key(document or ""))
-        first = seen.get(full)
-        if first is None and ask in asked and (document is None or _document(records[asked[ask]]) is None):
-            first = asked[ask]
-        if first is not None:
-            pairs.append((position, first))
-        seen.setdefault(full, position)
-        asked.setdefault(ask, position)
-    return pairs
-
-
-def find_near_duplicates(
-    records: Sequence[Record], *, threshold: float = 0.85
-) -> list[tuple[int, int, float]]:
-    """(position, position of the earlier one, similarity) of questions that nearly repeat another.
-
-    Similarity is the share of the shorter question's character pairs that the other one holds too, 0-1, so that
-    a greeting in front hides nothing. Compared only where golden document and answer are the same: there two
-    questions ask for one fact. Other wordings of it are welcome; the threshold says when they are too close to
-    teach anything new. Where a golden document was left out, questions of one group are compared, and only those
-    that are all but equal (``SAME_QUESTION``) count.
-    """
-    bigrams = [_bigrams(record.question) for record in records]
-
-    def likeness(one: int, other: int) -> float:
-        part, whole = sorted((bigrams[one], bigrams[other]), key=Counter.total)
-        return (part & whole).total() / part.total()
-
-    same_fact: dict[tuple[str, str], list[int]] = defaultdict(list)
-    group: dict[str, list[int]] = defaultdict(list)
-    left_out: dict[str, list[int]] = defaultdict(list)
-    pairs = []
-    for late, record in enumerate(records):
-        close: list[tuple[float, int]] = []
-        if (document := _document(record)) is None:
-            others = group[record.group_id]
-            left_out[record.group_id].append(late)
-        else:
-            others = left_out[record.group_id]
-            fact = same_fact[document_key(document), _key(strip_answer_form(record.answer))]
-            close += [(likeness(late, early), early) for early in fact]
-            fact.append(late)
-        close += [(score, early) for early in others if (score := likeness(late, early)) >= SAME_QUESTION]
-        group[record.group_id].append(late)
-        score, early = max(close, default=(-1.0, late))
-        if score >= threshold:
-            pairs.append((late, early, score))
-    return pairs
 
 
 # --- Is the answer right? --------------------------------------------------------------------------------------
 
 
-def _bigrams(text: str) -> Counter[str]:
-    compact = _key(text)
-    return Counter(compact[i : i + 2] for i in range(len(compact) - 1)) or Counter([compact])
-
-
 def _share(part: str, whole: str) -> float:
     """Share of ``part``'s character pairs that occur in ``whole``, 0-1."""
-    wanted = _bigrams(part)
-    return (wanted & _bigrams(whole)).total() / wanted.total()
+    wanted = character_pairs(part)
+    return (wanted & character_pairs(whole)).total() / wanted.total()
 
 
 def check_groundedness(records: Sequence[Record]) -> list[dict[str, Any] | None]:
@@ -131,7 +51,7 @@ def check_groundedness(records: Sequence[Record]) -> list[dict[str, Any] | None]
     """
     results: list[dict[str, Any] | None] = []
     for record in records:
-        document = _document(record)
+        document = golden_document(record)
         if document is None:
             results.append(None)
             continue
@@ -160,14 +80,14 @@ def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
     sentences that stand in documents of several groups compete with none. A question that shares less than
     ``MIN_OVERLAP`` of its weight with every sentence scores 1.0: nothing speaks against the answer.
     """
-    asked = Counter(pair for record in records for pair in set(_bigrams(record.question)))
+    asked = Counter(pair for record in records for pair in set(character_pairs(record.question)))
     groups: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        for sentence in split_sentences(_document(record) or ""):
+        for sentence in split_sentences(golden_document(record) or ""):
             groups[sentence].add(record.group_id)
     results: list[dict[str, Any] | None] = []
     for record in records:
-        sentences = split_sentences(_document(record) or "")
+        sentences = split_sentences(golden_document(record) or "")
         cores = answer_cores(record.answer)
         evidence = {i for i, s in enumerate(sentences) if any(find_core(s, core) for core in cores)}
         if not evidence:
@@ -176,11 +96,14 @@ def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
         question = _without_name(record.question, record.group_id)
         weight = {
             pair: 1 + math.log((1 + len(records)) / asked[pair])
-            for pair in _bigrams(question)
+            for pair in character_pairs(question)
             if pair in asked
         }
         overlap = [
-            sum(weight.get(pair, 0.0) for pair in set(_bigrams(_without_name(sentence, record.group_id))))
+            sum(
+                weight.get(pair, 0.0)
+                for pair in set(character_pairs(_without_name(sentence, record.group_id)))
+            )
             for sentence in sentences
         ]
         own = evidence | {i - 1 for i in evidence if i > 0 and _LEAD_IN.search(sentences[i - 1])}
@@ -253,54 +176,6 @@ def rebalance(records: Sequence[Record], *, strategy: str, key: str = "topic", s
             result += group + rng.choices(group, k=max(sizes) - len(group))
     rng.shuffle(result)
     return result
-
-
-# --- Personal data ---------------------------------------------------------------------------------------------
-
-# Earlier patterns win where two match. A resident registration number is judged by its form alone: since October
-# 2020 its digits are random, so a failed checksum proves nothing.
-_PERSONAL = {
-    "이메일": r"[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}",
-    "주민등록번호": r"\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[- ]?[1-8]\d{6}",
-    "휴대전화": r"(?:\+82[- .]?)?0?1[016789][- .]?\d{3,4}[- .]?\d{4}",
-    "유선전화": r"\(?0(?:2|[3-6][1-5]|70)\)?[- .]\d{3,4}[- .]\d{4}",
-    "카드번호": r"\d{4}([- ]?)\d{4}\1\d{4}\1\d{4}",
-    "계좌번호": r"(?=(?:\d-?){10,16}(?![\d-]))\d{2,6}-\d{2,6}-\d{2,8}(?:-\d{1,3})?",
-}
-_PERSONAL_PATTERNS = {
-    kind: re.compile(rf"(?<![\w+-]){body}(?![\d-])", re.ASCII) for kind, body in _PERSONAL.items()
-}
-
-
-def find_personal_data(text: str) -> list[dict[str, Any]]:
-    """Korean personal data in ``text``, by form: ``{"kind", "text", "masked", "start", "end"}`` in reading order.
-
-    E-mail, resident registration number, mobile and landline phone, card and account number. A made-up or public
-    number looks the same: a person decides. Names are not found.
-    """
-    found: list[dict[str, Any]] = []
-    for kind, pattern in _PERSONAL_PATTERNS.items():
-        for match in pattern.finditer(text):
-            start, end = match.span()
-            if all(end <= other["start"] or other["end"] <= start for other in found):
-                masked = _mask(match.group())
-                found.append(
-                    {"kind": kind, "text": match.group(), "masked": masked, "start": start, "end": end}
-                )
-    return sorted(found, key=lambda hit: hit["start"])
-
-
-def _mask(text: str) -> str:
-    """The signs between stay, so that the form can be read; of the rest only the first two characters do."""
-    body, at, domain = text.partition("@")
-    return body[:2] + re.sub(r"\w", "*", body[2:]) + at + domain
-
-
-def mask_personal_data(text: str) -> str:
-    """``text`` with everything ``find_personal_data`` finds masked."""
-    for hit in reversed(find_personal_data(text)):
-        text = text[: hit["start"]] + hit["masked"] + text[hit["end"] :]
-    return text
 
 
 # --- All together ----------------------------------------------------------------------------------------------

@@ -69,3 +69,10 @@ class Reject(BaseModel):
     field: str = ""
     reason: str
     row: Any = None
+
+
+def golden_document(record: RaftRecord | RawSample) -> str | None:
+    """The document that a record's answer came from; None where it was left out."""
+    if isinstance(record, RawSample):
+        return record.context
+    return None if record.golden_index is None else record.context[record.golden_index]

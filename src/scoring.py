@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from src.raft import answer_cores, is_abstention
+from src.evidence import answer_cores, is_abstention
 
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
 _UNSAFE = re.compile(r"[\x00-\x1f\ud800-\udfff]")  # mecab-ko stops at NUL and refuses lone surrogates

@@ -22,7 +22,7 @@ from src.comparison import (
     sample_table,
     verdict,
 )
-from src.raft import ABSTENTION
+from src.evidence import ABSTENTION
 from src.schemas import RaftRecord
 
 

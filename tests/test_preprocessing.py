@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.preprocessing import (
-    load_samples,
-    normalize_text,
-    read_jsonl,
-    repair_mojibake,
-    split_by_group,
-    validate_samples,
-    write_jsonl,
-)
+from src.formats import read_jsonl, write_jsonl
+from src.preprocessing import load_samples, split_by_group, validate_samples
 from src.schemas import RawSample, Reject
+from src.text import normalize_text, repair_mojibake
 
 ROW = {
     "id": "a-1",

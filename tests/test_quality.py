@@ -4,19 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.duplicates import find_exact_duplicates, find_near_duplicates
+from src.evidence import ABSTENTION, format_answer
+from src.personal_data import find_personal_data, mask_personal_data
 from src.quality import (
     balance_table,
     check_groundedness,
     check_relevance,
     clean_records,
-    find_exact_duplicates,
-    find_near_duplicates,
-    find_personal_data,
-    mask_personal_data,
     rebalance,
     token_length_stats,
 )
-from src.raft import ABSTENTION, count_tokens, format_answer
+from src.raft import count_tokens
 from src.schemas import RaftRecord, RawSample
 
 DOCUMENT = (

@@ -8,15 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.raft import (
+from src.evidence import (
     ABSTENTION,
-    INSTRUCTION,
     QUOTE_BEGIN,
     QUOTE_END,
     answer_cores,
-    convert_to_raft,
-    count_tokens,
-    documents_block,
     find_core,
     find_evidence,
     format_answer,
@@ -24,8 +20,8 @@ from src.raft import (
     is_abstention,
     split_sentences,
     strip_answer_form,
-    to_messages,
 )
+from src.raft import INSTRUCTION, convert_to_raft, count_tokens, documents_block, to_messages
 from src.schemas import RawSample
 
 COLOURS = ["하양", "검정", "초록", "보라", "노랑"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src import scoring
-from src.raft import ABSTENTION
+from src.evidence import ABSTENTION
 from src.scoring import (
     bleu_from_statistics,
     bleu_statistics,

@@ -9,13 +9,14 @@ from random import Random
 import pytest
 
 from data.build import base_model, corpus, language
+from src.evidence import ANSWER_PREFIX, is_abstention
 from src.generation import generate_answers
 from src.models import load_base_model, load_tokenizer
 from src.pipeline import pick
 from src.preprocessing import split_by_group
 from src.profiles import PROFILES, ROOT
 from src.qlora import build_bnb_config
-from src.raft import ANSWER_PREFIX, convert_to_raft, is_abstention, to_messages
+from src.raft import convert_to_raft, to_messages
 from src.scoring import compute_answer_contained
 
 TINY = ROOT / "data" / "tiny"

@@ -47,7 +47,8 @@ embedder.encode(["소비 전력은 얼마인가요?"]).shape  # (1, {n_features}
 
 def corpus_texts(raw: Path = RAW) -> list[str]:
     """Every distinct document and question of the files below ``raw``, normalized and sorted."""
-    from src.preprocessing import load_samples, normalize_text
+    from src.preprocessing import load_samples
+    from src.text import normalize_text
 
     texts: set[str] = set()
     for path in sorted(path for path in raw.iterdir() if path.suffix in FORMATS):

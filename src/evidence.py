@@ -1,0 +1,96 @@
+"""Answers and where they stand: the RAFT answer form, abstentions, and the sentences that hold an answer."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+ANSWER_PREFIX = "문맥에 따르면"
+ABSTENTION = "주어진 문맥에서 답을 찾을 수 없습니다."
+QUOTE_BEGIN, QUOTE_END = "##begin_quote##", "##end_quote##"  # the paper's markers
+
+_SENTENCE_END = re.compile(r"[.!?。…][\"'”’)\]]*$")
+_VERB_END = re.compile(
+    r"(니다|니까|이다|[가-힣]했다|[가-힣] ?(?:있다|없다|한다|된다)|이에요|예요|[해어아여세지]요|죠)$"
+)
+_FORM = re.compile(rf"^(?:.*{re.escape(QUOTE_END)})?\s*{ANSWER_PREFIX}[,:]?\s*", re.DOTALL)
+_COPULA = re.compile(r"(입니다|이다|이에요|예요)?[\s.!?。…]*$")
+_NO_ANSWER = re.compile(r"(?:답|답변|정답|정보|내용)[을를은이가]?(?:찾을|확인할|알)수[가는도]?없")
+_PARTICLES = "입니다|이며|이고|이다|까지|부터|에서|으로|동안|은|는|이|가|을|를|에|의|로|와|과|도|만|간|인"
+
+
+# --- The answer's form -----------------------------------------------------------------------------------------
+
+
+def format_answer(answer: str) -> str:
+    """``310W`` or ``310W입니다.`` -> ``문맥에 따르면 310W입니다.``; sentences stay as they are."""
+    if is_abstention(answer):
+        return ABSTENTION
+    body = strip_answer_form(answer)
+    if not _SENTENCE_END.search(body):
+        body += "." if _VERB_END.search(body) else "입니다."
+    return f"{ANSWER_PREFIX} {body}"
+
+
+def strip_answer_form(text: str) -> str:
+    """The answer without reasoning and prefix: what is scored against a reference."""
+    return _FORM.sub("", text.strip(), count=1).strip()
+
+
+def is_abstention(text: str) -> bool:
+    """Whether ``text`` says that there is no answer, in ``ABSTENTION``'s words or close ones."""
+    return _NO_ANSWER.search(re.sub(r"\s+", "", text)) is not None
+
+
+def answer_cores(answer: str) -> list[str]:
+    """The sentences of an answer without form, copula and final punctuation: ``310W입니다.`` -> ``["310W"]``."""
+    cores = (_COPULA.sub("", sentence) for sentence in split_sentences(strip_answer_form(answer)))
+    return [core for core in cores if core]
+
+
+# --- Documents and evidence ------------------------------------------------------------------------------------
+
+
+def split_sentences(text: str) -> list[str]:
+    """Sentences of ``text``; joined by one space they give it back (after ``normalize_text``)."""
+    return [sentence for sentence in re.split(r"(?<=[.!?。…])\s+", text.strip()) if sentence]
+
+
+@lru_cache(maxsize=4096)
+def _core_pattern(core: str) -> re.Pattern[str]:
+    letters = re.sub(r"\s+", "", core)
+    body = r"\s*".join(map(re.escape, letters))
+    if len(letters) < 3:  # "예", "3일": only as a word of its own, with a particle at most
+        return re.compile(rf"(?<!\w)(?<!\d[.,]){body}(?:{_PARTICLES})?(?!\w)(?![.,]\d)", re.IGNORECASE)
+    before = r"(?<!\d)(?<!\d[.,])" if letters[0].isdigit() else ""
+    after = r"(?!\d)(?![.,]\d)" if letters[-1].isdigit() else ""
+    return re.compile(before + body + after, re.IGNORECASE)
+
+
+def find_core(document: str, core: str) -> tuple[int, int] | None:
+    """First place of ``core`` in ``document`` as (start, end) characters; white space and case are ignored, and
+    a number is not found inside a longer number. Cores under 3 characters must stand as words of their own."""
+    match = _core_pattern(core).search(document)
+    return match.span() if match else None
+
+
+def holds_answer(document: str, answer: str) -> bool:
+    """Whether any sentence of ``answer`` stands in ``document``: the rule by which a distractor is refused."""
+    return any(find_core(document, core) for core in answer_cores(answer))
+
+
+def find_evidence(document: str, answer: str, answer_start: int | None = None) -> list[int]:
+    """Positions of the sentences of ``document`` that hold ``answer``; empty where it does not stand there."""
+    if answer_start is not None and document.startswith(answer, answer_start):
+        spans = [(answer_start, answer_start + len(answer))]
+    else:
+        spans = [find_core(document, core) for core in answer_cores(answer)]
+    if not spans or None in spans:
+        return []
+    found, position = set(), 0
+    for index, sentence in enumerate(split_sentences(document)):
+        start = document.index(sentence, position)
+        position = start + len(sentence)
+        if any(start < span_end and span_start < position for span_start, span_end in spans):
+            found.add(index)
+    return sorted(found)
