@@ -8,16 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.models import model_shape, model_spec
+from src.memory import (  # noqa: F401 - the names by which notebooks and training know them
+    CONSTANT_BLOCK,
+    GIB,
+    NF4_BLOCK,
+    estimate_vram,
+    explain_out_of_memory,
+    fit_settings,
+    lora_parameter_count,
+)
+from src.models import load_base_model, model_shape, model_spec
 from src.profiles import Profile
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import torch
     from peft import LoraConfig, PeftModel
     from transformers import BitsAndBytesConfig, PreTrainedModel
-
-GIB = 2**30
-NF4_BLOCK = 64  # weights that share one quantization constant (QLoRA, arXiv 2305.14314, §3)
-CONSTANT_BLOCK = 256  # constants that share one second-level constant
 
 
 def build_bnb_config(profile: Profile) -> BitsAndBytesConfig:
@@ -113,6 +120,82 @@ def merge_adapter(base_model_16bit: PreTrainedModel, adapter_dir: str | Path) ->
     return model.merge_and_unload(safe_merge=True)
 
 
+def adapter_parity(
+    profile: Profile, adapter_dir: str | Path, input_ids: torch.Tensor, *, trained: PeftModel | None = None
+) -> pd.DataFrame:
+    """How far apart the same adapter's logits lie on its different ways into use; one comparison a row.
+
+    - ``reload`` (only with ``trained``, the model still in memory): trained against reloaded on a fresh NF4 base. 0.
+    - ``merge``: the adapter on the 16- or 32-bit base against merged into that base: rounding only.
+    - ``quantization``: the adapter on the NF4 base against on the unquantized base: NF4's own error.
+    - ``merge_4bit``: the adapter on the NF4 base against merged into it, where the sum is rounded to 4 bit again.
+      A warning, never to be used: ``merge_adapter`` refuses it.
+
+    ``input_ids`` is (batch, length) without padding. Columns: ``max_difference`` (largest absolute difference of a
+    logit), ``relative_error`` (norm of the difference over norm of the first), ``same_token`` (share of positions
+    whose most likely token is the same), 0-1. One base is in memory at a time; it is in fp32 below 2 B parameters,
+    in bf16 above, where ``merge`` shows bf16's rounding.
+    """
+    import pandas as pd
+    import torch
+    from peft import PeftModel
+
+    def base(quantized: bool) -> PreTrainedModel:
+        if quantized:
+            return load_base_model(profile, quantization_config=build_bnb_config(profile))
+        model = load_base_model(profile)
+        return model.float() if model_shape(model_spec(profile)).parameters < 2e9 else model
+
+    in_memory = None if trained is None else logits_of(trained, input_ids)
+    model = load_adapter(base(quantized=True), adapter_dir)
+    on_nf4 = logits_of(model, input_ids)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Merge lora module to 4-bit")
+        into_nf4 = logits_of(model.merge_and_unload(), input_ids)
+    del model
+    with _without_deprecation_notes():
+        model = PeftModel.from_pretrained(base(quantized=False), str(adapter_dir))
+    on_full = logits_of(model, input_ids)
+    into_full = logits_of(model.merge_and_unload(safe_merge=True), input_ids)
+    del model
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    pairs = {
+        "merge": (on_full, into_full),
+        "quantization": (on_full, on_nf4),
+        "merge_4bit": (on_nf4, into_nf4),
+    }
+    if in_memory is not None:
+        pairs = {"reload": (in_memory, on_nf4), **pairs}
+    return pd.DataFrame({name: logit_difference(*pair) for name, pair in pairs.items()}).T
+
+
+def logits_of(model: PreTrainedModel | PeftModel, input_ids: torch.Tensor) -> torch.Tensor:
+    """(batch, length, vocabulary) logits in fp32 on the CPU, in evaluation mode, which is undone afterwards.
+
+    After training, accelerate leaves its bf16 autocast around the model's forward; the model's own forward is used.
+    """
+    import torch
+
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            forward = model.__dict__.get("_original_forward", model)
+            return forward(input_ids=input_ids.to(model.device)).logits.float().cpu()
+    finally:
+        model.train(was_training)
+
+
+def logit_difference(first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
+    """``max_difference``, ``relative_error`` and ``same_token`` of two equally shaped logits (see adapter_parity)."""
+    return {
+        "max_difference": (first - second).abs().max().item(),
+        "relative_error": ((first - second).norm() / first.norm()).item(),
+        "same_token": (first.argmax(-1) == second.argmax(-1)).float().mean().item(),
+    }
+
+
 def is_4bit(model) -> bool:
     """Whether bitsandbytes holds this model's linear layers in 4 bit."""
     return bool(getattr(model, "is_loaded_in_4bit", False))
@@ -127,55 +210,6 @@ def trainable_parameters(model) -> tuple[int, int]:
         total += count
         trainable += count if parameter.requires_grad else 0
     return trainable, total
-
-
-def lora_parameter_count(d: int, k: int, r: int) -> int:
-    """Parameters of one adapter on a d × k matrix: B is d × r, A is r × k (LoRA, §4.2)."""
-    return r * (d + k)
-
-
-def estimate_vram(
-    profile: Profile,
-    *,
-    quantized: bool = True,
-    double_quant: bool = True,
-    batch_size: int | None = None,
-    seq_length: int | None = None,
-) -> dict[str, float]:
-    """What a training step needs on the GPU, term by term, in GiB; CUDA's own 0.5-1 GiB comes on top.
-
-    - weights: 0.5 byte a linear weight; embeddings, head and norms 4 bytes (fp32 after preparation).
-      Not quantized: 2 bytes for all.
-    - quantization_constants: one fp32 in 64 weights (0.5 bit a weight); double: 8/64 + 32/(64·256) = 0.127 bit.
-    - adapters, gradients: 4 bytes a LoRA weight each. optimizer: two states, 1 byte each in 8 bit, else 4.
-    - activations: a block's input in fp32 for each block, and one block's inner values while it is recomputed;
-      without gradient checkpointing every block keeps its inner values.
-    - logits: batch × length × vocabulary, once in bf16, once in fp32, once as the gradient in fp32.
-    """
-    spec = model_spec(profile)
-    shape = model_shape(spec)
-    tokens = (batch_size or profile.batch_size) * (seq_length or profile.max_seq_length)
-    lora = shape.layers * sum(
-        lora_parameter_count(*shape.linear_sizes[target], profile.lora_r) for target in spec.lora_targets
-    )
-    constant_bits = 8 / NF4_BLOCK + 32 / (NF4_BLOCK * CONSTANT_BLOCK) if double_quant else 32 / NF4_BLOCK
-    # Two norms (input and output, fp32), q, k, v and the attention output, gate, up, their product's two factors.
-    attention = 2 * (shape.heads + shape.kv_heads) * shape.head_dim
-    block = tokens * (4 * 4 * shape.hidden + 2 * attention + 2 * 4 * shape.intermediate)
-    inner_blocks = 1 if profile.gradient_checkpointing else shape.layers
-    terms = {
-        "weights": shape.linear_parameters * 0.5 + shape.other_parameters * 4
-        if quantized
-        else shape.parameters * 2,
-        "quantization_constants": shape.linear_parameters * constant_bits / 8 if quantized else 0,
-        "adapters": lora * 4,
-        "gradients": lora * 4,
-        "optimizer": lora * (2 if "8bit" in profile.optim else 8),
-        "activations": shape.layers * tokens * shape.hidden * 4 + inner_blocks * block,
-        "logits": tokens * shape.vocab * (2 + 4 + 4),
-    }
-    gib = {name: size / GIB for name, size in terms.items()}
-    return {**gib, "total": sum(gib.values())}
 
 
 def _prepare(model: PreTrainedModel) -> PreTrainedModel:

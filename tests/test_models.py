@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,8 +12,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from src.models import MODELS, guard_cpu_gradients, licence_line, load_base_model, load_tokenizer, model_shape
+from src import models
+from src.models import guard_cpu_gradients, load_base_model, load_tokenizer, loaded_commit
 from src.profiles import PROFILES, ROOT
+from src.registry import ALL_LINEAR, MODELS, licence_line, model_shape
 
 
 def has_avx512_bf16() -> bool:
@@ -105,7 +109,17 @@ def test_licence_is_shown_before_the_hub_is_asked(load, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("key", "billions"),
-    [("exaone-3.0-7.8b", 7.82), ("exaone-4.0-1.2b", 1.28), ("kanana-1.5-8b", 8.03), ("qwen3-8b", 8.19)],
+    [
+        ("exaone-3.0-7.8b", 7.82),
+        ("exaone-3.5-2.4b", 2.41),
+        ("exaone-4.0-1.2b", 1.28),
+        ("kanana-1.5-8b", 8.03),
+        ("kanana-1.5-2.1b", 2.32),  # the published weights are 4.63 GB in bf16: embeddings not tied
+        ("qwen3-8b", 8.19),
+        ("qwen3-4b", 4.02),
+        ("qwen3-1.7b", 1.72),
+        ("qwen3-0.6b", 0.60),
+    ],
 )
 def test_registry_shapes_count_to_the_published_sizes(key, billions):
     assert MODELS[key].shape.parameters / 1e9 == pytest.approx(billions, abs=0.01)
@@ -114,6 +128,27 @@ def test_registry_shapes_count_to_the_published_sizes(key, billions):
 def test_shape_from_config_counts_the_real_parameters(tiny_profile):
     model = load_base_model(tiny_profile)
     assert model_shape(MODELS["random"]).parameters == model.num_parameters()
+
+
+def test_revisions_are_commits():
+    revisions = {key: spec.revision for key, spec in MODELS.items() if not spec.local}
+    assert [key for key, revision in revisions.items() if revision is None] == ["exaone-3.0-7.8b"]
+    pinned = [revision for revision in revisions.values() if revision]
+    assert len(set(pinned)) == len(pinned) and all(re.fullmatch("[0-9a-f]{40}", text) for text in pinned)
+
+
+def test_the_loaded_commit_is_read_from_the_cache_and_shown(tmp_path, monkeypatch, capsys):
+    spec = replace(MODELS["exaone-3.0-7.8b"], key="cached", source="someone/model")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert loaded_commit(spec) is None and loaded_commit(MODELS["tiny"]) is None
+    commit, folder = "0123456789" * 4, tmp_path / "models--someone--model"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(commit)
+    (folder / "snapshots" / commit).mkdir(parents=True)
+    (folder / "snapshots" / commit / "config.json").write_text("{}")
+    assert loaded_commit(spec) == commit
+    models._show_revision(spec)
+    assert commit in (shown := capsys.readouterr().out) and "revision에 적어" in shown
 
 
 def test_unknown_model_names_the_choices():
@@ -147,54 +182,240 @@ def test_importing_bitsandbytes_says_nothing_a_learner_would_ask_about():
     assert "kernels" not in result.stdout + result.stderr
 
 
-def test_exaone3_checkpoint_loads_as_llama(random_base_dir, tmp_path, monkeypatch):
-    """A two-layer checkpoint in the 3.x naming gives the logits of the same weights under Llama names."""
-    from safetensors.torch import load_file, save_file
+# --- EXAONE 3.x ------------------------------------------------------------------------------------------------
+
+HIDDEN, INNER, LAYERS, HEADS, KV_HEADS, VOCAB, EPSILON = 64, 128, 2, 4, 2, 384, 1e-5
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,  # short, so that a short text meets every case of the formula
+}
+# What config.json says about rotary positions: 3.0, 3.5, and a linear scaling under its old name; then the one field
+# of transformers 5.
+ROPES = {
+    "3.0": {"rope_theta": 500000.0, "rope_scaling": None},
+    "3.5": {"rope_theta": 1000000.0, "rope_scaling": LLAMA3_ROPE},
+    "linear": {"rope_theta": 10000.0, "rope_scaling": {"type": "linear", "factor": 4.0}},
+    "transformers 5": {"rope_parameters": {"rope_theta": 1000000.0, **LLAMA3_ROPE}},
+}
+
+
+def write_exaone3(path, *, tied: bool, rope: dict) -> dict[str, torch.Tensor]:
+    """A random two-layer checkpoint in the 3.x naming, with 3.x's configuration file; returns its weights."""
+    from safetensors.torch import save_file
+
+    generator = torch.Generator().manual_seed(3)
+
+    def weight(*shape):
+        return torch.randn(shape, generator=generator) * 0.2
+
+    size = HIDDEN // HEADS
+    weights = {"transformer.wte.weight": weight(VOCAB, HIDDEN), "transformer.ln_f.weight": 1 + weight(HIDDEN)}
+    for layer in range(LAYERS):
+        block = f"transformer.h.{layer}."
+        weights |= {
+            f"{block}ln_1.weight": 1 + weight(HIDDEN),
+            f"{block}ln_2.weight": 1 + weight(HIDDEN),
+            f"{block}attn.attention.q_proj.weight": weight(HEADS * size, HIDDEN),
+            f"{block}attn.attention.k_proj.weight": weight(KV_HEADS * size, HIDDEN),
+            f"{block}attn.attention.v_proj.weight": weight(KV_HEADS * size, HIDDEN),
+            f"{block}attn.attention.out_proj.weight": weight(HIDDEN, HEADS * size),
+            f"{block}mlp.c_fc_0.weight": weight(INNER, HIDDEN),
+            f"{block}mlp.c_fc_1.weight": weight(INNER, HIDDEN),
+            f"{block}mlp.c_proj.weight": weight(HIDDEN, INNER),
+        }
+    if not tied:
+        weights["lm_head.weight"] = weight(VOCAB, HIDDEN)
+    save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
+    config = {
+        "activation_function": "silu",
+        "architectures": ["ExaoneForCausalLM"],
+        "attention_dropout": 0.0,
+        "auto_map": {
+            "AutoConfig": "configuration_exaone.ExaoneConfig"
+        },  # remote code that must not be asked for
+        "bos_token_id": 1,
+        "embed_dropout": 0.0,
+        "eos_token_id": 361,
+        "hidden_size": HIDDEN,
+        "initializer_range": 0.02,
+        "intermediate_size": INNER,
+        "layer_norm_epsilon": EPSILON,
+        "max_position_embeddings": 256,
+        "model_type": "exaone",
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": KV_HEADS,
+        "num_layers": LAYERS,
+        "pad_token_id": 0,
+        "tie_word_embeddings": tied,
+        "torch_dtype": "bfloat16",
+        "transformers_version": "4.45.2",
+        "use_cache": True,
+        "vocab_size": VOCAB,
+        **rope,
+    }
+    (path / "config.json").write_text(json.dumps(config))
+    return weights
+
+
+def inverse_frequencies(rope: dict, size: int) -> torch.Tensor:
+    """RoPE's angle a position for each pair of a head's dimensions, with the scaling that config.json asks for."""
+    scaling = rope.get("rope_parameters") or rope["rope_scaling"] or {}
+    theta = scaling.get("rope_theta") or rope["rope_theta"]
+    angles = [theta ** (-2 * i / size) for i in range(size // 2)]
+    kind = scaling.get("rope_type") or scaling.get("type")
+    if kind == "linear":
+        angles = [angle / scaling["factor"] for angle in angles]
+    if kind == "llama3":  # slow angles are stretched, fast ones kept, those between interpolated
+        scaled = []
+        for angle in angles:
+            turns = scaling["original_max_position_embeddings"] * angle / (2 * math.pi)
+            low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+            share = min(1.0, max(0.0, (turns - low) / (high - low)))
+            scaled.append(angle * (share + (1 - share) / scaling["factor"]))
+        angles = scaled
+    return torch.tensor(angles)
+
+
+def exaone3_forward(weights: dict[str, torch.Tensor], ids: torch.Tensor, rope: dict) -> torch.Tensor:
+    """EXAONE 3.x by its own names, written from its description: no line shared with the code under test."""
+    size, length = HIDDEN // HEADS, ids.shape[1]
+    angle = torch.outer(torch.arange(length).float(), inverse_frequencies(rope, size))
+    cos, sin = angle.cos(), angle.sin()  # (length, size / 2)
+
+    def norm(x, name):
+        return weights[name] * x / torch.sqrt((x * x).mean(-1, keepdim=True) + EPSILON)
+
+    def rotate(x):  # dimension i is paired with i + size / 2
+        a, b = x[..., : size // 2], x[..., size // 2 :]
+        return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+    x = weights["transformer.wte.weight"][ids]
+    for layer in range(LAYERS):
+        block = f"transformer.h.{layer}."
+        h = norm(x, f"{block}ln_1.weight")
+        projected = {
+            name: (h @ weights[f"{block}attn.attention.{name}_proj.weight"].T).unflatten(-1, (-1, size))
+            for name in "qkv"
+        }
+        heads = []
+        for head in range(HEADS):
+            shared = head // (HEADS // KV_HEADS)  # grouped queries: two heads share a key and a value
+            q, k = rotate(projected["q"][:, :, head]), rotate(projected["k"][:, :, shared])
+            scores = q @ k.transpose(1, 2) / math.sqrt(size)
+            scores = scores.masked_fill(torch.ones(length, length).triu(1).bool(), -torch.inf)
+            heads.append(scores.softmax(-1) @ projected["v"][:, :, shared])
+        x = x + torch.cat(heads, dim=-1) @ weights[f"{block}attn.attention.out_proj.weight"].T
+        h = norm(x, f"{block}ln_2.weight")
+        gate = h @ weights[f"{block}mlp.c_fc_0.weight"].T
+        up = h @ weights[f"{block}mlp.c_fc_1.weight"].T
+        x = x + (gate * torch.sigmoid(gate) * up) @ weights[f"{block}mlp.c_proj.weight"].T
+    head = weights.get("lm_head.weight", weights["transformer.wte.weight"])
+    return norm(x, "transformer.ln_f.weight") @ head.T
+
+
+@pytest.fixture
+def exaone3(tmp_path, monkeypatch):
+    """A function that writes a checkpoint and gives (profile that loads it, its weights)."""
+
+    def build(*, tied=False, rope="3.0"):
+        weights = write_exaone3(tmp_path, tied=tied, rope=ROPES[rope])
+        spec = replace(MODELS["exaone-3.0-7.8b"], key="exaone-two", source=str(tmp_path), local=True)
+        monkeypatch.setitem(MODELS, "exaone-two", spec)
+        return replace(PROFILES["tiny"], model="exaone-two"), weights
+
+    return build
+
+
+EXAONE_IDS = torch.randint(5, VOCAB, (2, 48), generator=torch.Generator().manual_seed(0))
+
+
+def logits(model) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=EXAONE_IDS).logits
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("rope", ROPES)
+def test_exaone3_loads_as_llama_with_the_logits_of_its_description(exaone3, tied, rope):
+    profile, weights = exaone3(tied=tied, rope=rope)
+    weights = {name: tensor.bfloat16().float() for name, tensor in weights.items()}  # as loaded
+    model = load_base_model(profile).float()
+    expected = exaone3_forward(weights, EXAONE_IDS, ROPES[rope])
+    torch.testing.assert_close(logits(model), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    # The reference feels the scaling, so that a dropped field would show.
+    plain = exaone3_forward(weights, EXAONE_IDS, ROPES["3.0"])
+    assert rope == "3.0" or not torch.allclose(plain, expected, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_exaone3_in_nf4_is_the_reference_on_the_rounded_weights(exaone3, tied):
+    import bitsandbytes as bnb
+
+    from src.qlora import build_bnb_config
+
+    profile, weights = exaone3(tied=tied, rope="3.5")
+    model = load_base_model(profile, quantization_config=build_bnb_config(profile))
+    assert guard_cpu_gradients(model) == LAYERS * 7
+    back = {
+        new: old for old, new in zip(("out_proj", "c_fc_0", "c_fc_1", "c_proj"), ALL_LINEAR[3:], strict=True)
+    }
+    rounded = {name: tensor.bfloat16().float() for name, tensor in weights.items()}
+    for name, module in model.named_modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            _, _, layer, part, last = name.split(".")
+            inside = "attn.attention" if part == "self_attn" else "mlp"
+            key = f"transformer.h.{layer}.{inside}.{back.get(last, last)}.weight"
+            weight = bnb.functional.dequantize_4bit(module.weight.data, module.weight.quant_state).float()
+            assert (
+                0 < ((weight - rounded[key]).norm() / rounded[key].norm()) < 0.12
+            )  # NF4's error, not another layer
+            rounded[key] = weight
+    expected = exaone3_forward(rounded, EXAONE_IDS, ROPES["3.5"])
+    error = (logits(model).float() - expected).norm() / expected.norm()
+    assert error < 0.03  # bf16 arithmetic only
+
+
+def test_exaone3_saved_again_is_an_ordinary_llama_folder(exaone3, tmp_path):
+    """As after a merge: transformers would otherwise undo the renames beside a Llama config.json."""
     from transformers import LlamaForCausalLM
 
-    to_exaone = {
-        "model.embed_tokens": "transformer.wte",
-        "model.norm": "transformer.ln_f",
-        "model.layers": "transformer.h",
-        "input_layernorm": "ln_1",
-        "post_attention_layernorm": "ln_2",
-        "self_attn": "attn.attention",
-        "o_proj": "out_proj",
-        "gate_proj": "c_fc_0",
-        "up_proj": "c_fc_1",
-        "down_proj": "c_proj",
-    }
-    weights = {}
-    for name, tensor in load_file(random_base_dir / "model.safetensors").items():
-        for llama, exaone in to_exaone.items():
-            name = name.replace(llama, exaone)
-        weights[name] = tensor
-    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    config = json.loads((random_base_dir / "config.json").read_text())
-    rope = config.pop("rope_parameters")
-    for llama, exaone in [
-        ("num_hidden_layers", "num_layers"),
-        ("hidden_act", "activation_function"),
-        ("rms_norm_eps", "layer_norm_epsilon"),
-    ]:
-        config[exaone] = config.pop(llama)
-    config |= {
-        "model_type": "exaone",
-        "architectures": ["ExaoneForCausalLM"],
-        "rope_theta": rope["rope_theta"],
-    }
-    config |= {"auto_map": {"AutoConfig": "configuration_exaone.ExaoneConfig"}, "rope_scaling": None}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    profile, _ = exaone3(rope="3.5")
+    model = load_base_model(profile)
+    model.save_pretrained(tmp_path / "saved")
+    again = LlamaForCausalLM.from_pretrained(tmp_path / "saved", dtype=torch.bfloat16)
+    assert torch.equal(logits(again), logits(model))
 
-    spec = replace(MODELS["exaone-3.0-7.8b"], key="exaone-two", source=str(tmp_path), local=True)
-    monkeypatch.setitem(MODELS, "exaone-two", spec)
-    monkeypatch.setitem(MODELS, "llama-two", replace(MODELS["tiny"], source=str(random_base_dir)))
-    ids = torch.arange(5, 25)[None]
-    with torch.no_grad():
-        expected = load_base_model(replace(PROFILES["tiny"], model="llama-two"))(ids).logits
-        model = load_base_model(replace(PROFILES["tiny"], model="exaone-two"))
-        assert torch.equal(model(ids).logits, expected)
-        # Saved again (as after a merge) it is an ordinary Llama folder.
-        model.save_pretrained(tmp_path / "saved")
-        again = LlamaForCausalLM.from_pretrained(tmp_path / "saved", dtype=torch.bfloat16)
-        assert torch.equal(again(ids).logits, expected)
+
+def test_exaone3_takes_the_adapters_of_the_registry(exaone3):
+    from src.qlora import attach_adapter, build_bnb_config
+
+    profile, _ = exaone3()
+    model = attach_adapter(load_base_model(profile, quantization_config=build_bnb_config(profile)), profile)
+    assert sum("lora_A" in name for name, _ in model.named_parameters()) == LAYERS * 7
+
+
+def test_exaone3_tokenizer_is_its_file_and_asks_nothing(exaone3, random_base_dir, tmp_path, monkeypatch):
+    """AutoTokenizer would ask about remote code, and GPT-2's class would replace how the file splits words."""
+    from tokenizers import Tokenizer
+
+    profile, _ = exaone3()
+    stored = json.loads((random_base_dir / "tokenizer.json").read_text(encoding="utf-8"))
+    stored["pre_tokenizer"] = {
+        "type": "Sequence",
+        "pretokenizers": [{"type": "Digits", "individual_digits": True}, stored["pre_tokenizer"]],
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(stored), encoding="utf-8")
+    settings = json.loads((random_base_dir / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings["tokenizer_class"] = "GPT2Tokenizer"
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    (tmp_path / "chat_template.jinja").write_bytes((random_base_dir / "chat_template.jinja").read_bytes())
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked about remote code"))
+    tokenizer = load_tokenizer(profile)
+    text = "보증 기간은 2년이고 소비 전력은 1234W입니다."
+    expected = Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(text, add_special_tokens=False)
+    assert tokenizer(text, add_special_tokens=False)["input_ids"] == expected.ids
+    assert tokenizer.pad_token != tokenizer.eos_token and tokenizer.chat_template
+    assert tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("12")[0][0] == "1"

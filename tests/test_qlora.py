@@ -10,11 +10,13 @@ import torch
 from src.models import load_base_model
 from src.profiles import PROFILES
 from src.qlora import (
+    adapter_parity,
     attach_adapter,
     build_bnb_config,
     build_lora_config,
-    estimate_vram,
     load_adapter,
+    logit_difference,
+    logits_of,
     lora_parameter_count,
     merge_adapter,
     trainable_parameters,
@@ -60,11 +62,6 @@ def test_lora_config_takes_the_profile_and_all_linear_layers():
         "up_proj",
         "down_proj",
     }
-
-
-def test_lora_parameter_count():
-    assert lora_parameter_count(4096, 4096, 8) == 65_536
-    assert lora_parameter_count(4096, 14336, 16) == 294_912
 
 
 def test_attached_adapter_has_the_counted_parameters(nf4_base, tiny_profile):
@@ -127,6 +124,36 @@ def test_merge_into_4_bit_is_refused(nf4_base, tmp_path):
         merge_adapter(nf4_base, tmp_path)
 
 
+def test_parity_of_every_way_to_use_an_adapter(nf4_base, tiny_profile, tmp_path):
+    model = randomize(attach_adapter(nf4_base, tiny_profile)).train()
+    model.save_pretrained(tmp_path)
+    table = adapter_parity(tiny_profile, tmp_path, IDS, trained=model)
+    assert list(table.index) == ["reload", "merge", "quantization", "merge_4bit"]
+    assert table.loc["reload"].to_dict() == {"max_difference": 0, "relative_error": 0, "same_token": 1}
+    assert table.loc["merge", "max_difference"] <= 1e-4 and table.loc["merge", "same_token"] == 1
+    assert table.loc["quantization", "relative_error"] > 0.01
+    assert table.loc["merge_4bit", "relative_error"] > 100 * table.loc["merge", "relative_error"]
+    assert model.training
+    without = adapter_parity(tiny_profile, tmp_path, IDS)
+    assert without.equals(table.drop(index="reload"))
+
+
+def test_logits_of_a_trained_model_leave_accelerates_autocast_out(nf4_base, tiny_profile):
+    from accelerate import Accelerator
+
+    model = randomize(attach_adapter(nf4_base, tiny_profile))
+    before = logits_of(model, IDS)
+    model = Accelerator(mixed_precision="bf16", cpu=True).prepare_model(model)
+    assert not torch.equal(model(input_ids=IDS).logits, before)  # what it would compare otherwise
+    assert torch.equal(logits_of(model, IDS), before)
+
+
+def test_logit_difference_known_values():
+    first = torch.tensor([[[3.0, 4.0], [1.0, 0.0]]])
+    found = logit_difference(first, torch.tensor([[[3.0, 1.0], [1.0, 0.0]]]))
+    assert found == pytest.approx({"max_difference": 3.0, "relative_error": 3 / 26**0.5, "same_token": 0.5})
+
+
 @pytest.mark.parametrize("quantized", [True, False])
 def test_gradient_checkpointing_changes_memory_not_gradients(tiny_profile, quantized):
     found = []
@@ -139,19 +166,3 @@ def test_gradient_checkpointing_changes_memory_not_gradients(tiny_profile, quant
         model(input_ids=IDS, labels=IDS).loss.backward()
         found.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.requires_grad]))
     torch.testing.assert_close(*found)
-
-
-def test_vram_estimate_known_terms():
-    profile = PROFILES["rtx4090"]
-    terms = estimate_vram(profile)
-    blocks = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336)
-    others = 2 * 102400 * 4096 + 65 * 4096
-    assert terms["weights"] * 2**30 == pytest.approx(blocks / 2 + others * 4)
-    assert terms["adapters"] * 2**30 == pytest.approx(41_943_040 * 4)
-    assert terms["total"] == pytest.approx(sum(v for k, v in terms.items() if k != "total"))
-    assert terms["total"] < 24
-    single = estimate_vram(profile, double_quant=False)
-    saved_bits = (single["quantization_constants"] - terms["quantization_constants"]) * 2**30 * 8 / blocks
-    assert saved_bits == pytest.approx(0.373, abs=0.001)
-    assert estimate_vram(profile, quantized=False)["weights"] * 2**30 == pytest.approx((blocks + others) * 2)
-    assert estimate_vram(profile, batch_size=1)["logits"] == pytest.approx(terms["logits"] / 4)

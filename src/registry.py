@@ -1,0 +1,236 @@
+"""The models the workshop offers: where each comes from, under which licence, its sizes, what LoRA attaches to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from src.profiles import ROOT, Profile
+
+# All linear layers of a block: their choice matters more than the rank (QLoRA, arXiv 2305.14314, §4).
+ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+# EXAONE 3.x is a Llama under other names; its own code was written for transformers 4 and is never run here.
+# A chain of renames, applied from top to bottom: a pattern of transformers' key_mapping holds one group at most.
+EXAONE3_KEYS: dict[str, str] = {
+    r"^transformer\.wte\.": "model.embed_tokens.",
+    r"^transformer\.ln_f\.": "model.norm.",
+    r"^transformer\.h\.": "model.layers.",
+    r"\.ln_1\.": ".input_layernorm.",
+    r"\.ln_2\.": ".post_attention_layernorm.",
+    r"\.attn\.attention\.": ".self_attn.",
+    r"\.out_proj\.": ".o_proj.",
+    r"\.c_fc_0\.": ".gate_proj.",
+    r"\.c_fc_1\.": ".up_proj.",
+    r"\.c_proj\.": ".down_proj.",
+}
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes of a Llama-like decoder: enough to count its parameters without loading it."""
+
+    layers: int
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    tied: bool  # input and output embeddings are one matrix
+
+    @property
+    def linear_sizes(self) -> dict[str, tuple[int, int]]:
+        """(in, out) features of each linear layer of one block."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        return {
+            "q_proj": (self.hidden, queries),
+            "k_proj": (self.hidden, keys),
+            "v_proj": (self.hidden, keys),
+            "o_proj": (queries, self.hidden),
+            "gate_proj": (self.hidden, self.intermediate),
+            "up_proj": (self.hidden, self.intermediate),
+            "down_proj": (self.intermediate, self.hidden),
+        }
+
+    @property
+    def linear_parameters(self) -> int:
+        """Weights in the blocks' linear layers: what NF4 quantizes."""
+        return self.layers * sum(d * k for d, k in self.linear_sizes.values())
+
+    @property
+    def other_parameters(self) -> int:
+        """Embeddings, output head and norms (two a block, one at the end): never quantized."""
+        return self.vocab * self.hidden * (1 if self.tied else 2) + (2 * self.layers + 1) * self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """All weights; models with extra norms (Qwen3, EXAONE 4.0) have a few thousand more."""
+        return self.linear_parameters + self.other_parameters
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model on offer. ``source`` is a hub id, or a path below the checkout when ``local``.
+
+    ``revision`` is the hub commit that is loaded; None where no published one could be confirmed: then ``main`` is
+    loaded, and the commit that came is printed so that it can be pinned here.
+    """
+
+    key: str
+    source: str
+    licence: str
+    licence_note: str  # Korean, shown before anything is loaded
+    shape: ModelShape | None = None  # None: read from the local config.json
+    revision: str | None = None
+    local: bool = False
+    lora_targets: tuple[str, ...] = ALL_LINEAR
+    key_mapping: Mapping[str, str] | None = field(
+        default=None, hash=False
+    )  # given: load as a native LlamaForCausalLM
+    thinks: bool = False  # its chat template has a thinking mode, which CHAT_TEMPLATE_OPTIONS switches off
+
+    @property
+    def location(self) -> str:
+        """What ``from_pretrained`` gets."""
+        return str(ROOT / self.source) if self.local else self.source
+
+
+_EXAONE_NC = "연구 목적으로만 쓸 수 있고 상업적 이용은 안 됩니다. 파생 모델의 이름은 'EXAONE'으로 시작해야 하고, 라이선스 사본이 가중치를 따라다녀야 합니다."
+_EXAONE4_NC = "연구와 교육 목적으로 쓸 수 있고 상업적 이용은 안 됩니다. 파생 모델의 이름은 'EXAONE'으로 시작해야 하고, 라이선스 사본이 가중치를 따라다녀야 합니다."
+_APACHE = "상업적 이용을 포함해 자유롭게 쓸 수 있습니다. 라이선스와 저작권 표시를 함께 배포해 주세요."
+_EXAONE_7B = ModelShape(32, 4096, 14336, 32, 8, 128, 102400, tied=False)
+_EXAONE_3 = {
+    "licence": "EXAONE AI Model License Agreement 1.1 - NC",
+    "licence_note": _EXAONE_NC,
+    "key_mapping": EXAONE3_KEYS,
+}
+_FREE = {"licence": "Apache-2.0", "licence_note": _APACHE}
+
+MODELS: dict[str, ModelSpec] = {
+    spec.key: spec
+    for spec in (
+        ModelSpec(
+            key="tiny",
+            source="data/tiny/base",
+            licence="Apache-2.0",
+            licence_note="이 워크숍이 직접 만들어 함께 배포하는 작은 모델입니다.",
+            local=True,
+        ),
+        ModelSpec("exaone-3.0-7.8b", "LGAI-EXAONE/EXAONE-3.0-7.8B-Instruct", shape=_EXAONE_7B, **_EXAONE_3),
+        # The last commits before the move to transformers 5 (same weights): their config.json is the 3.x one.
+        ModelSpec(
+            "exaone-3.5-7.8b",
+            "LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct",
+            shape=_EXAONE_7B,
+            revision="0ff6b5ec7c13b049b253a16a889aa269e6b79a94",
+            **_EXAONE_3,
+        ),
+        ModelSpec(
+            "exaone-3.5-2.4b",
+            "LGAI-EXAONE/EXAONE-3.5-2.4B-Instruct",
+            shape=ModelShape(30, 2560, 7168, 32, 8, 80, 102400, tied=True),
+            revision="e949c91dec92095908d34e6b560af77dd0c993f8",
+            **_EXAONE_3,
+        ),
+        ModelSpec(
+            "exaone-4.0-1.2b",
+            "LGAI-EXAONE/EXAONE-4.0-1.2B",
+            licence="EXAONE AI Model License Agreement 1.2 - NC",
+            licence_note=_EXAONE4_NC,
+            shape=ModelShape(30, 2048, 4096, 32, 8, 64, 102400, tied=True),
+            revision="3abf2810673c7c0778df64a73c2d52eab32d91c4",
+            thinks=True,
+        ),
+        ModelSpec(
+            "kanana-1.5-8b",
+            "kakaocorp/kanana-1.5-8b-instruct-2505",
+            shape=ModelShape(32, 4096, 14336, 32, 8, 128, 128256, tied=False),
+            revision="c963a5f4f6496c749f94064a20b33028b0db9f19",
+            **_FREE,
+        ),
+        ModelSpec(
+            "kanana-1.5-2.1b",
+            "kakaocorp/kanana-1.5-2.1b-instruct-2505",
+            shape=ModelShape(32, 1792, 8064, 24, 8, 128, 128256, tied=False),
+            revision="7df4bc35ccd610e451809d7106e1c3cf82bfd44c",
+            **_FREE,
+        ),
+        ModelSpec(
+            "qwen3-8b",
+            "Qwen/Qwen3-8B",
+            shape=ModelShape(36, 4096, 12288, 32, 8, 128, 151936, tied=False),
+            revision="b968826d9c46dd6066d109eabc6255188de91218",
+            thinks=True,
+            **_FREE,
+        ),
+        ModelSpec(
+            "qwen3-4b",
+            "Qwen/Qwen3-4B",
+            shape=ModelShape(36, 2560, 9728, 32, 8, 128, 151936, tied=True),
+            revision="1cfa9a7208912126459214e8b04321603b3df60c",
+            thinks=True,
+            **_FREE,
+        ),
+        ModelSpec(
+            "qwen3-1.7b",
+            "Qwen/Qwen3-1.7B",
+            shape=ModelShape(28, 2048, 6144, 16, 8, 128, 151936, tied=True),
+            revision="70d244cc86ccca08cf5af4e1e306ecf908b1ad5e",
+            thinks=True,
+            **_FREE,
+        ),
+        ModelSpec(
+            "qwen3-0.6b",
+            "Qwen/Qwen3-0.6B",
+            shape=ModelShape(28, 1024, 3072, 16, 8, 128, 151936, tied=True),
+            revision="c1899de289a04d12100db370d81485cdf75e47ca",
+            thinks=True,
+            **_FREE,
+        ),
+    )
+}
+
+
+def model_spec(profile: Profile) -> ModelSpec:
+    """The model that ``profile`` names; ValueError with the choices when there is none."""
+    if profile.model not in MODELS:
+        raise ValueError(
+            f"'{profile.model}'이라는 모델은 목록에 없습니다. {', '.join(MODELS)} 가운데에서 골라 주세요."
+        )
+    return MODELS[profile.model]
+
+
+def model_shape(spec: ModelSpec) -> ModelShape:
+    """The model's sizes: from the registry, or from the local ``config.json``."""
+    if spec.shape is not None:
+        return spec.shape
+    config = json.loads((local_folder(spec) / "config.json").read_text(encoding="utf-8"))
+    heads = config["num_attention_heads"]
+    return ModelShape(
+        layers=config["num_hidden_layers"],
+        hidden=config["hidden_size"],
+        intermediate=config["intermediate_size"],
+        heads=heads,
+        kv_heads=config.get("num_key_value_heads") or heads,
+        head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+        vocab=config["vocab_size"],
+        tied=config["tie_word_embeddings"],
+    )
+
+
+def licence_line(spec: ModelSpec) -> str:
+    """One Korean line a learner reads before the model is loaded."""
+    return f"[라이선스] {spec.source}: {spec.licence}. {spec.licence_note}"
+
+
+def local_folder(spec: ModelSpec) -> Path:
+    """Where a local model lies; FileNotFoundError with the remedy when nothing is there."""
+    path = Path(spec.location)
+    if not (path / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{spec.source} 폴더에 모델이 없습니다. 저장소를 온전히 내려받았는지(git status) 확인해 주세요."
+        )
+    return path
