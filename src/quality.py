@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 import random
-import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from src.duplicates import find_exact_duplicates, find_near_duplicates
-from src.evidence import answer_cores, find_core, split_sentences, strip_answer_form
+from src.evidence import strip_answer_form
+from src.grounding import check_groundedness, check_relevance
 from src.personal_data import find_personal_data, mask_personal_data
 from src.raft import count_tokens
-from src.schemas import RaftRecord, RawSample, golden_document
-from src.text import character_pairs
+from src.schemas import RaftRecord, RawSample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,104 +26,8 @@ if TYPE_CHECKING:
 Record = RaftRecord | RawSample
 Finding = dict[str, Any]
 
-# "청소할 때는 이렇게 합니다.": asks on behalf of the sentence after it.
-_LEAD_IN = re.compile(r"(이렇|다음|아래|순서)[^.]*[.:]?$")
-MIN_OVERLAP = 0.2  # share of a question that a sentence must hold to speak against the answer
-BOILERPLATE_GROUPS = 3  # a sentence in documents of more groups than this answers no question of its own
-
-
-# --- Is the answer right? --------------------------------------------------------------------------------------
-
-
-def _share(part: str, whole: str) -> float:
-    """Share of ``part``'s character pairs that occur in ``whole``, 0-1."""
-    wanted = character_pairs(part)
-    return (wanted & character_pairs(whole)).total() / wanted.total()
-
-
-def check_groundedness(records: Sequence[Record]) -> list[dict[str, Any] | None]:
-    """How much of each answer stands in its document: ``{"score", "sentence"}``, or None (no golden document).
-
-    1.0 when every sentence of the answer stands there word for word; otherwise the mean, over its sentences, of
-    the share of character pairs that the best sentence of the document holds. A number that the document does
-    not hold makes its sentence 0: "450W" is not "310W", however alike they look.
-    """
-    results: list[dict[str, Any] | None] = []
-    for record in records:
-        document = golden_document(record)
-        if document is None:
-            results.append(None)
-            continue
-        sentences, scores, support = split_sentences(document), [], []
-        for core in answer_cores(record.answer):
-            verbatim = find_core(document, core) is not None
-            best = max(sentences, key=lambda s: (find_core(s, core) is not None, _share(core, s)))
-            numbers = re.findall(r"\d+(?:[.,]\d+)*", core)
-            known = all(re.search(rf"(?<![\d.,]){re.escape(n)}(?![\d]|[.,]\d)", document) for n in numbers)
-            scores.append(1.0 if verbatim else _share(core, best) if known else 0.0)
-            if best not in support:
-                support.append(best)
-        score = sum(scores) / len(scores) if scores else 0.0
-        results.append({"score": score, "sentence": " ".join(support) if score else ""})
-    return results
-
-
-def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
-    """Does the sentence that holds the answer look like the one that was asked for?
-
-    For each record ``{"score", "sentence", "better"}``, or None where it cannot be judged (no golden document, or
-    no sentence of it holds the answer). Question and sentence share character pairs, weighted so that what many
-    questions have ("…은 얼마인가요?") weighs little; the group's name is left out. ``score`` is the overlap of the
-    evidence, or of the sentence that leads up to it ("청소할 때는 이렇게 합니다."), divided by the best
-    sentence's, 0-1; ``better`` is that sentence where it is another. The first sentence, taken for a title, and
-    sentences that stand in documents of several groups compete with none. A question that shares less than
-    ``MIN_OVERLAP`` of its weight with every sentence scores 1.0: nothing speaks against the answer.
-    """
-    asked = Counter(pair for record in records for pair in set(character_pairs(record.question)))
-    groups: dict[str, set[str]] = defaultdict(set)
-    for record in records:
-        for sentence in split_sentences(golden_document(record) or ""):
-            groups[sentence].add(record.group_id)
-    results: list[dict[str, Any] | None] = []
-    for record in records:
-        sentences = split_sentences(golden_document(record) or "")
-        cores = answer_cores(record.answer)
-        evidence = {i for i, s in enumerate(sentences) if any(find_core(s, core) for core in cores)}
-        if not evidence:
-            results.append(None)
-            continue
-        question = _without_name(record.question, record.group_id)
-        weight = {
-            pair: 1 + math.log((1 + len(records)) / asked[pair])
-            for pair in character_pairs(question)
-            if pair in asked
-        }
-        overlap = [
-            sum(
-                weight.get(pair, 0.0)
-                for pair in set(character_pairs(_without_name(sentence, record.group_id)))
-            )
-            for sentence in sentences
-        ]
-        own = evidence | {i - 1 for i in evidence if i > 0 and _LEAD_IN.search(sentences[i - 1])}
-        rivals = {i for i, s in enumerate(sentences) if i > 0 and len(groups[s]) <= BOILERPLATE_GROUPS}
-        best = max(own | rivals, key=lambda i: (overlap[i], i in own))
-        if overlap[best] <= MIN_OVERLAP * sum(weight.values()):
-            best = max(own, key=overlap.__getitem__)
-        score = max(overlap[i] for i in own) / overlap[best] if overlap[best] else 1.0
-        results.append(
-            {
-                "score": score,
-                "sentence": sentences[max(sorted(evidence), key=overlap.__getitem__)],
-                "better": "" if best in own else sentences[best],
-            }
-        )
-    return results
-
-
-def _without_name(text: str, name: str) -> str:
-    words = [word for word in name.split() if len(word) > 1]
-    return " ".join(token for token in text.split() if not any(word in token for word in words))
+CHECKS = ("exact_duplicate", "near_duplicate", "groundedness", "relevance", "personal_data")
+NEAR_DUPLICATE, MIN_GROUNDEDNESS, MIN_RELEVANCE = 0.85, 0.8, 0.6  # what a record is taken away by
 
 
 # --- Lengths and balance ---------------------------------------------------------------------------------------
@@ -181,13 +84,89 @@ def rebalance(records: Sequence[Record], *, strategy: str, key: str = "topic", s
 # --- All together ----------------------------------------------------------------------------------------------
 
 
+def _find_flaws(
+    records: Sequence[Record], near_duplicate_threshold: float, min_groundedness: float, min_relevance: float
+) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    """(check, positions: the faulty record and the one it repeats, why) of all that should go."""
+    exact = find_exact_duplicates(records)
+    repeats = {late for late, _ in exact}
+    for late, early in exact:
+        yield "exact_duplicate", (late, early), f"{records[early].id}와 질문, 답, 문서가 같습니다."
+    for late, early, score in find_near_duplicates(records, threshold=near_duplicate_threshold):
+        if late not in repeats:
+            detail = f"{records[early].id}와 질문이 거의 같습니다(유사도 {score:.2f})."
+            yield "near_duplicate", (late, early), detail
+    grounded, relevant = check_groundedness(records), check_relevance(records)
+    for position, record in enumerate(records):
+        if (check := grounded[position]) and check["score"] < min_groundedness:
+            answer = mask_personal_data(strip_answer_form(record.answer))
+            detail = f"답 '{answer}'의 근거가 문서에 없습니다(점수 {check['score']:.2f})."
+            yield "groundedness", (position,), detail
+        if (check := relevant[position]) and check["score"] < min_relevance:
+            better = mask_personal_data(check["better"])
+            detail = f"질문에는 '{better}' 문장이 더 맞습니다(점수 {check['score']:.2f})."
+            yield "relevance", (position,), detail
+
+
+def find_flaws(
+    records: Sequence[Record],
+    *,
+    near_duplicate_threshold: float = NEAR_DUPLICATE,
+    min_groundedness: float = MIN_GROUNDEDNESS,
+    min_relevance: float = MIN_RELEVANCE,
+) -> dict[str, list[tuple[str, ...]]]:
+    """What each check finds, by the ids of the rows concerned: a duplicate names itself and the earlier row.
+
+    Keys: ``exact_duplicate``, ``near_duplicate`` (without the exact ones), ``groundedness``, ``relevance``,
+    ``personal_data``. A record may be found by several checks.
+    """
+    found: dict[str, list[tuple[str, ...]]] = {check: [] for check in CHECKS}
+    for check, rows, _ in _find_flaws(records, near_duplicate_threshold, min_groundedness, min_relevance):
+        found[check].append(tuple(records[row].id for row in rows))
+    found["personal_data"] = [(r.id,) for r in records if any(map(find_personal_data, _texts(r)))]
+    return found
+
+
+def detection_table(
+    expected: Mapping[str, Collection[str]], found: Mapping[str, Collection[str | tuple[str, ...]]]
+) -> pd.DataFrame:
+    """How well the checks found what is known to be there: a row for each kind of ``expected``, in its order.
+
+    Args:
+        expected: kind -> ids of the rows that have this defect.
+        found: kind -> findings, each an id or the ids of all the rows it names.
+
+    Returns:
+        Columns ``kind, expected, found, right, missed, precision, recall``. A finding is right when one of its
+        rows is expected (which of two copies is the copy, no check can know); precision is the share of findings
+        that are right, recall the share of expected rows that some finding names, both 0-1 and NaN for 0 of 0.
+    """
+    import pandas as pd
+
+    rows = []
+    for kind, wanted in expected.items():
+        findings = [{item} if isinstance(item, str) else set(item) for item in found.get(kind, ())]
+        right = sum(not finding.isdisjoint(wanted) for finding in findings)
+        missed = sorted(set(wanted).difference(*findings))
+        precision = right / len(findings) if findings else math.nan
+        recall = 1 - len(missed) / len(set(wanted)) if wanted else math.nan
+        rows.append((kind, len(set(wanted)), len(findings), right, missed, precision, recall))
+    return pd.DataFrame(rows, columns=["kind", "expected", "found", "right", "missed", "precision", "recall"])
+
+
+def _texts(record: Record) -> list[str]:
+    if isinstance(record, RawSample):
+        return [record.question, record.answer, record.context]
+    return [record.question, record.answer, record.cot or "", *record.context]
+
+
 def clean_records(
     records: Sequence[RaftRecord],
     *,
     tokenizer: Any = None,
-    near_duplicate_threshold: float = 0.85,
-    min_groundedness: float = 0.8,
-    min_relevance: float = 0.4,
+    near_duplicate_threshold: float = NEAR_DUPLICATE,
+    min_groundedness: float = MIN_GROUNDEDNESS,
+    min_relevance: float = MIN_RELEVANCE,
     max_tokens: int | None = None,
 ) -> tuple[list[RaftRecord], list[Finding]]:
     """Run every check; take away what fails, mask personal data, and tell of both.
@@ -201,19 +180,10 @@ def clean_records(
         exactly one finding with ``action == "removed"``, so ``len(kept)`` + those = ``len(records)``.
     """
     removed: dict[int, tuple[str, str]] = {}
-    for late, early in find_exact_duplicates(records):
-        removed[late] = ("exact_duplicate", f"{records[early].id}와 질문, 답, 문서가 같습니다.")
-    for late, early, score in find_near_duplicates(records, threshold=near_duplicate_threshold):
-        detail = f"{records[early].id}와 질문이 거의 같습니다(유사도 {score:.2f})."
-        removed.setdefault(late, ("near_duplicate", detail))
-    grounded, relevant = check_groundedness(records), check_relevance(records)
+    flaws = _find_flaws(records, near_duplicate_threshold, min_groundedness, min_relevance)
+    for check, (position, *_), detail in flaws:
+        removed.setdefault(position, (check, detail))
     for position, record in enumerate(records):
-        if (check := grounded[position]) and check["score"] < min_groundedness:
-            detail = f"답 '{strip_answer_form(record.answer)}'의 근거가 문서에 없습니다(점수 {check['score']:.2f})."
-            removed.setdefault(position, ("groundedness", detail))
-        if (check := relevant[position]) and check["score"] < min_relevance:
-            detail = f"질문에는 '{check['better']}' 문장이 더 맞습니다(점수 {check['score']:.2f})."
-            removed.setdefault(position, ("relevance", detail))
         if max_tokens is not None and record.n_tokens > max_tokens:
             detail = f"{record.n_tokens}토큰으로 {max_tokens}토큰을 넘습니다."
             removed.setdefault(position, ("token_length", detail))
@@ -225,14 +195,10 @@ def clean_records(
             check, detail = removed[position]
             findings.append({"id": record.id, "check": check, "action": "removed", "detail": detail})
             continue
-        texts = [record.question, record.answer, record.cot or "", *record.context]
-        if hits := [hit for text in texts for hit in find_personal_data(text)]:
+        if hits := [hit for text in _texts(record) for hit in find_personal_data(text)]:
             detail = ", ".join(sorted({f"{hit['kind']} {hit['masked']}" for hit in hits})) + "를 가렸습니다."
             findings.append({"id": record.id, "check": "personal_data", "action": "masked", "detail": detail})
-            masked = {
-                "question": mask_personal_data(record.question),
-                "answer": mask_personal_data(record.answer),
-            }
+            masked = {name: mask_personal_data(getattr(record, name)) for name in ("question", "answer")}
             masked["cot"] = record.cot and mask_personal_data(record.cot)
             masked["context"] = [mask_personal_data(document) for document in record.context]
             record = record.model_copy(update=masked)

@@ -4,14 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.duplicates import find_exact_duplicates, find_near_duplicates
 from src.evidence import ABSTENTION, format_answer
-from src.personal_data import find_personal_data, mask_personal_data
 from src.quality import (
     balance_table,
-    check_groundedness,
-    check_relevance,
     clean_records,
+    detection_table,
+    find_flaws,
     rebalance,
     token_length_stats,
 )
@@ -46,85 +44,6 @@ def left_out(number, **changes):
     return record(number, **({"answer": ABSTENTION, "golden_index": None, "answerable": False} | changes))
 
 
-# --- Duplicates ------------------------------------------------------------------------------------------------
-
-
-def test_exact_duplicates():
-    records = [
-        record(1),
-        record(2, question="다온  DH-1의 소비 전력은 얼마인가요"),  # white space and punctuation aside
-        record(3, answer="4.5L"),
-        record(4, document=DOCUMENT + " 덧붙인 문장입니다."),
-        left_out(5),  # came from the same row as r1
-        left_out(6, question="다온 DH-1의 무게는 얼마인가요?"),
-        left_out(7, group_id="누리 DH-9"),
-    ]
-    assert find_exact_duplicates(records) == [(1, 0), (4, 0)]
-
-
-def test_near_duplicates_within_one_fact_only():
-    records = [
-        record(1),
-        record(2, question="안녕하세요. 다온 DH-1의 소비 전력은 얼마인가요"),
-        record(3, question="이 제습기는 전기를 얼마나 쓰나요?"),
-        record(4, question="혹시 다온 DH-1의 소비 전력은 얼마인가요?", answer="4.5L"),
-    ]
-    ((late, early, score),) = find_near_duplicates(records)
-    assert (late, early, score) == (1, 0, 1.0)
-    assert len(find_near_duplicates(records, threshold=0.0)) == 2
-
-
-# --- Groundedness and relevance --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("answer", "score"),
-    [
-        ("310W입니다.", 1.0),
-        ("310 W", 1.0),
-        ("450W입니다.", 0.0),  # a number the document does not hold
-        ("소비 전력은 310W입니다. 그늘에서 하루 말립니다.", 1.0),
-        ("310W입니다. 450W입니다.", 0.5),
-        ("초록", 0.0),
-    ],
-)
-def test_groundedness_known_values(answer, score):
-    (result,) = check_groundedness([record(answer=answer)])
-    assert result["score"] == pytest.approx(score)
-    if answer == "310W입니다.":
-        assert result["sentence"] == "소비 전력은 310W입니다."
-
-
-def test_groundedness_of_near_wording_lies_between():
-    (result,) = check_groundedness([record(answer="그늘에서 이틀 말립니다.")])
-    assert 0.3 < result["score"] < 0.8
-    assert result["sentence"] == "그늘에서 하루 말립니다."
-
-
-def test_groundedness_does_not_apply_without_a_document():
-    assert check_groundedness([left_out(1)]) == [None]
-    raw = RawSample(id="1", group_id="g", question="전력은 얼마인가요?", context=DOCUMENT, answer="310W")
-    assert check_groundedness([raw])[0]["score"] == 1.0
-
-
-def test_relevance_sees_the_answer_to_another_question():
-    right, wrong = record(1), record(2, answer="4.5L")
-    unjudged, strange = record(3, answer="999kg"), record(4, question="며칠 걸릴까요?")
-    results = check_relevance([right, wrong, unjudged, strange])
-    assert results[0]["score"] == 1.0 and results[0]["better"] == ""
-    assert results[1]["score"] < 0.4 and results[1]["better"] == "소비 전력은 310W입니다."
-    assert results[2] is None
-    assert results[3]["score"] == 1.0  # other words than the document's: nothing speaks against it
-
-
-def test_relevance_accepts_a_sentence_that_leads_up_to_the_answer():
-    document = "DH-1 사용법입니다. 청소할 때는 이렇게 합니다. 필터를 물에 헹굽니다. 청소 주기는 3주입니다."
-    (result,) = check_relevance(
-        [record(question="청소할 때 무엇을 하나요?", answer="필터를 물에 헹굽니다.", document=document)]
-    )
-    assert result["score"] == 1.0
-
-
 # --- Lengths and balance ---------------------------------------------------------------------------------------
 
 
@@ -151,37 +70,6 @@ def test_balance_and_rebalance():
         rebalance(records, strategy="both")
 
 
-# --- Personal data ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "masked"),
-    [
-        ("연락처는 010-0000-1234입니다.", "휴대전화", "01*-****-****"),
-        ("연락처는 01000001234예요", "휴대전화", "01*********"),
-        ("전화 02-000-1234로", "유선전화", "02-***-****"),
-        ("user1@example.com으로 보내 주세요", "이메일", "us***@example.com"),
-        ("번호는 850101-1234567입니다", "주민등록번호", "85****-*******"),
-        ("카드 1111-2222-3333-4444", "카드번호", "11**-****-****-****"),
-        ("계좌 110-234-567890입니다", "계좌번호", "11*-***-******"),
-    ],
-)
-def test_personal_data_is_found_and_masked(text, kind, masked):
-    (hit,) = find_personal_data(text)
-    assert (hit["kind"], hit["masked"]) == (kind, masked)
-    assert text[hit["start"] : hit["end"]] == hit["text"]
-    assert mask_personal_data(text) == text.replace(hit["text"], masked)
-    assert find_personal_data(mask_personal_data(text)) == [] or kind == "이메일"
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["DH-2741의 소비 전력은 310W입니다.", "2024-01-15에 출시", "1,249,000원", "1588-0000", "991301-1234567"],
-)
-def test_ordinary_numbers_are_not_personal(text):
-    assert find_personal_data(text) == []
-
-
 # --- All together ----------------------------------------------------------------------------------------------
 
 
@@ -198,7 +86,7 @@ def test_clean_records_explains_what_it_takes_away():
         record(2),
         record(3, question="안녕하세요, 다온 DH-1의 소비 전력은 얼마인가요?"),
         record(4, question="다온 DH-1의 무게는 얼마인가요?", answer="99kg"),
-        record(5, question="다온 DH-1의 소비 전력을 알려 주세요.", answer="4.5L"),
+        record(5, question="다온 DH-1의 소비 전력은?", answer="4.5L"),
         record(
             6, question="물통에 얼마나 담나요?", answer="4.5L", context=[OTHER + " 010-0000-1234", DOCUMENT]
         ),
@@ -220,6 +108,57 @@ def test_clean_records_explains_what_it_takes_away():
     assert masked.n_tokens == count_tokens(masked, Characters())
     assert records[5].context[0].endswith("1234")  # the input is left as it was
     assert clean_records(kept) == (kept, [])
+
+
+def test_find_flaws_names_the_rows():
+    raw = [
+        RawSample(id=f"s{i}", group_id="다온 DH-1", question=question, context=document, answer=answer)
+        for i, (question, answer, document) in enumerate(
+            [
+                ("다온 DH-1의 소비 전력은 얼마인가요?", "310W", DOCUMENT),
+                ("다온 DH-1의 소비 전력은 얼마인가요", "310W", DOCUMENT),
+                ("저기, 다온 DH-1의 소비 전력은 얼마인가요?", "310W", DOCUMENT),
+                ("다온 DH-1의 무게는 얼마인가요?", "99kg", DOCUMENT),
+                ("다온 DH-1의 소비 전력은?", "4.5L", DOCUMENT),
+                ("물통에 얼마나 담나요?", "4.5L", DOCUMENT + " 문의: 010-0000-1234"),
+            ]
+        )
+    ]
+    assert find_flaws(raw) == {
+        "exact_duplicate": [("s1", "s0")],
+        "near_duplicate": [("s2", "s1")],
+        "groundedness": [("s3",)],
+        "relevance": [("s4",)],
+        "personal_data": [("s5",)],
+    }
+
+
+def test_a_finding_tells_no_personal_data():
+    asked = record(1, question="다온 DH-1의 연락처는 무엇인가요?", answer="010-0000-1234입니다.")
+    _, (finding,) = clean_records([asked])
+    assert finding["check"] == "groundedness" and "0000" not in finding["detail"]
+
+
+def test_detection_table_known_values():
+    expected = {"중복": ["a", "b"], "근거": ["c", "d", "e"], "없음": [], "못 찾음": ["f"]}
+    found = {"중복": [("x", "a"), ("b", "y")], "근거": ["c", ("z",), "d"], "없음": ["g"]}
+    table = detection_table(expected, found).set_index("kind")
+    assert table.loc["중복"].tolist() == [2, 2, 2, [], 1.0, 1.0]
+    assert table.loc["근거"].tolist() == [3, 3, 2, ["e"], pytest.approx(2 / 3), pytest.approx(2 / 3)]
+    assert table.loc["없음"].tolist()[:5] == [0, 1, 0, [], 0.0] and table.isna().loc["없음", "recall"]
+    assert table.loc["못 찾음", "recall"] == 0.0 and table.isna().loc["못 찾음", "precision"]
+
+
+@given(
+    st.sets(st.sampled_from("abcdef")),
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("abcdefgh"))),
+)
+def test_detection_table_counts_add_up(wanted, pairs):
+    (row,) = detection_table({"k": wanted}, {"k": pairs}).to_dict("records")
+    named = {name for pair in pairs for name in pair}
+    assert row["missed"] == sorted(wanted - named)
+    assert row["found"] == len(pairs) and 0 <= row["right"] <= row["found"]
+    assert (row["right"] == 0) == (not wanted & named)
 
 
 texts = st.sampled_from(
