@@ -3,13 +3,23 @@ PROFILE ?= tiny
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help workshop test lab lint clean
+.PHONY: help workshop test lab lint clean bundle learner slides
+
+# In a bundle (make bundle) packages come from wheels/ and the model from hub/; nothing asks the network.
+BUNDLE := $(wildcard wheels)
+ifneq ($(wildcard hub),)
+export HF_HUB_CACHE := $(CURDIR)/hub
+export HF_HUB_OFFLINE := 1
+endif
 
 help:
 	@echo "make workshop  노트북 일곱 개를 차례로 실행합니다 (PROFILE=rtx4090, FROM=03)"
 	@echo "make test      테스트를 모두 실행합니다"
 	@echo "make lab       JupyterLab을 엽니다"
 	@echo "make lint      코드와 노트북의 형식을 검사합니다"
+	@echo "make learner   수강생판과 강사판 노트북을 만듭니다"
+	@echo "make slides    실행한 노트북으로 슬라이드를 만듭니다"
+	@echo "make bundle    네트워크 없는 교실에 가져갈 폴더를 만듭니다"
 	@echo "make clean     실행 결과와 캐시를 지웁니다"
 
 workshop: .venv/.installed
@@ -25,6 +35,16 @@ lab: .venv/.installed
 lint: .venv/.installed
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 
+# Without make workshop there is nothing to make slides of.
+slides: .venv/.installed
+	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.slides
+
+learner: .venv/.installed
+	@$(PY) -m src.classroom.editions learner && $(PY) -m src.classroom.editions instructor
+
+bundle: .venv/.installed
+	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.bundle make
+
 clean:
 	rm -rf outputs .pytest_cache .ruff_cache .hypothesis && find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
@@ -36,7 +56,8 @@ clean:
 		echo "3.11 이상을 설치하고 다시 실행해 주세요. 예: make workshop PYTHON=python3.12"; exit 1; }
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv || { \
 		echo "가상 환경을 만들지 못했어요. 데비안·우분투라면: sudo apt install python3-venv"; exit 1; }
+	@$(if $(BUNDLE),$(PYTHON) -m src.classroom.bundle verify .)
 	@echo "패키지를 설치합니다. 처음 한 번, 몇 분 걸려요."
-	@$(PY) -m pip install -q --disable-pip-version-check -r requirements.txt -c constraints.txt || { \
+	@$(PY) -m pip install -q --disable-pip-version-check $(if $(BUNDLE),--no-index --find-links wheels) -r requirements.txt -c constraints.txt || { \
 		echo "설치하지 못했어요. 위의 메시지와 인터넷 연결, 디스크 공간을 확인한 뒤 같은 명령을 다시 실행해 주세요."; exit 1; }
 	@touch $@

@@ -14,6 +14,14 @@ from src.profiles import PROFILES
 settings.register_profile("workshop", deadline=None, derandomize=True)
 settings.load_profile("workshop")
 
+
+@pytest.fixture(autouse=True)
+def progress_elsewhere(monkeypatch, tmp_path_factory):
+    """Exercises that tests answer are nobody's progress."""
+    log = tmp_path_factory.getbasetemp() / "progress.jsonl"
+    monkeypatch.setattr("src.classroom.progress.log_file", lambda: log)
+
+
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}"
     "{% if m['role'] == 'assistant' %}{{ eos_token }}{% else %}\n{% endif %}{% endfor %}"

@@ -101,7 +101,7 @@ def warning_lines(cells: Sequence[Any]) -> list[str]:
 
 
 def write_html(nb: nbformat.NotebookNode, target: Path, source: Path, failed_at: int | None) -> None:
-    """Write ``nb`` as one page, pictures within; ``failed_at`` is the cell after which nothing ran."""
+    """Write ``nb`` as one page, pictures within, and as a notebook; after the cell ``failed_at`` nothing ran."""
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
@@ -118,6 +118,9 @@ def write_html(nb: nbformat.NotebookNode, target: Path, source: Path, failed_at:
     page, _ = exporter.from_notebook_node(nb, resources={"metadata": metadata})
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
+    executed = target.parent.parent / "notebooks" / f"{source.stem}.ipynb"  # to open, and for the slides
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nb, executed)
 
 
 def print_summary(

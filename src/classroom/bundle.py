@@ -1,0 +1,170 @@
+"""A room without network: everything the day needs in one folder, with a SHA-256 manifest.
+
+``make bundle`` writes it, on a machine of the same kind (operating system, processor, Python) as the room's:
+the checkout's committed files, every package as a wheel below ``wheels/`` and, where the hub cache holds it, the
+profile's model below ``hub/``. In the copy ``make workshop`` finds ``wheels/``, verifies the manifest and installs
+from there. Imports nothing but the standard library: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from src.profiles import ROOT, active_profile
+
+MANIFEST = "MANIFEST.json"
+
+
+def _platform() -> dict[str, str]:
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "system": platform.system(),
+        "machine": platform.machine(),
+    }
+
+
+def _digest(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_manifest(folder: Path) -> Path:
+    """Sizes and digests of every file below ``folder``, and the kind of machine the wheels are for."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    entries = {
+        p.relative_to(folder).as_posix(): {"size": p.stat().st_size, "sha256": _digest(p)} for p in files
+    }
+    path = folder / MANIFEST
+    path.write_text(json.dumps({**_platform(), "files": entries}, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with the bundle at ``folder``, in Korean, a file a line; empty when it is whole."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = manifest["files"]
+    except (OSError, ValueError, KeyError) as error:
+        return [f"{MANIFEST}을 읽을 수 없습니다({type(error).__name__}). 번들을 다시 복사해 주세요."]
+    problems = []
+    here = _platform()
+    if other := {name: manifest.get(name) for name in here if manifest.get(name) != here[name]}:
+        told = ", ".join(f"{name} {value}(이 컴퓨터는 {here[name]})" for name, value in other.items())
+        problems.append(
+            f"다른 환경에서 만든 번들입니다: {told}. 같은 환경에서 make bundle 로 다시 만들어 주세요."
+        )
+    for name, entry in files.items():
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{name}: 없습니다.")
+        elif path.stat().st_size != entry["size"]:
+            problems.append(
+                f"{name}: 크기가 {entry['size']:,}바이트여야 하는데 {path.stat().st_size:,}바이트입니다."
+            )
+        elif _digest(path) != entry["sha256"]:
+            problems.append(f"{name}: 내용이 손상되었습니다(SHA-256이 다릅니다).")
+    return problems
+
+
+def make_bundle(target: Path) -> Path:
+    """Fill ``target`` (new, or a bundle to be replaced) and return it.
+
+    Raises:
+        ValueError: ``target`` holds something that is not a bundle.
+        subprocess.CalledProcessError: git or pip failed; it has said why.
+    """
+    if target.exists():
+        if any(target.iterdir()) and not (target / MANIFEST).exists():
+            raise ValueError(f"{target}에 번들이 아닌 것이 있습니다. 다른 폴더를 적거나 비워 주세요.")
+        shutil.rmtree(target)
+    target.mkdir(parents=True)
+    committed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for name in committed.stdout.decode().rstrip("\0").split("\0"):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name)
+    _collect_wheels(target / "wheels")
+    _copy_model(target / "hub")
+    write_manifest(target)
+    return target
+
+
+def _collect_wheels(folder: Path) -> None:
+    # "-e ." is this checkout itself; pip builds it in the room, with the setuptools that lies among the wheels.
+    listed = re.sub(
+        r"^-e .*$", "", (ROOT / "requirements.txt").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        packages = Path(scratch) / "requirements.txt"
+        packages.write_text(listed, encoding="utf-8")
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "-q",
+            "--disable-pip-version-check",
+            "-r",
+            str(packages),
+        ]
+        subprocess.run([*command, "-c", str(ROOT / "constraints.txt"), "-w", str(folder)], check=True)
+
+
+def _copy_model(folder: Path) -> None:
+    """The profile's hub model, where the cache holds it; the tiny one is committed."""
+    from src.classroom.preflight import hub_cache, model_folder
+
+    source = model_folder(active_profile())
+    if source is None:
+        return
+    if not source.is_dir():
+        print(
+            f"{source.name}이(가) 캐시({hub_cache()})에 없어 번들에 넣지 않았습니다. 먼저 한 번 내려받아 주세요."
+        )
+        return
+    shutil.copytree(source, folder / source.name, symlinks=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.classroom.bundle", description="네트워크 없는 교실을 위한 번들"
+    )
+    parser.add_argument("action", choices=("make", "verify"))
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "outputs" / "bundle")
+    options = parser.parse_args(arguments)
+    if options.action == "verify":
+        problems = verify(options.folder)
+        if problems:
+            print(
+                "번들이 온전하지 않습니다. 아래 파일을 다시 복사해 주세요.",
+                *problems,
+                sep="\n- ",
+                file=sys.stderr,
+            )
+            return 1
+        print("번들이 온전합니다.")
+        return 0
+    try:
+        folder = make_bundle(options.folder)
+    except (ValueError, subprocess.CalledProcessError) as error:
+        print(f"번들을 만들지 못했습니다: {error}", file=sys.stderr)
+        return 1
+    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    print(f"번들: {folder} ({size / 1e9:.1f}GB). 폴더째 복사한 뒤 그 안에서 make workshop 을 실행합니다.")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

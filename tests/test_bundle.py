@@ -1,0 +1,95 @@
+"""A bundle is whole, or it names the file that is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from src.classroom import bundle
+from src.profiles import ROOT
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A bundle without the wheels, which come from the network."""
+
+    def one_wheel(folder):
+        folder.mkdir()
+        (folder / "some-1.0-py3-none-any.whl").write_bytes(b"wheel")
+
+    monkeypatch.setattr(bundle, "_collect_wheels", one_wheel)
+    return bundle.make_bundle(tmp_path / "bundle")
+
+
+def test_it_holds_what_is_committed_and_is_whole(made):
+    assert bundle.verify(made) == []
+    for name in (
+        "Makefile",
+        "data/tiny/base/model.safetensors",
+        "src/classroom/bundle.py",
+        "wheels/some-1.0-py3-none-any.whl",
+    ):
+        assert (made / name).is_file()
+    assert not (made / ".venv").exists() and not (made / "hub").exists()
+
+
+def test_one_changed_byte_is_refused_by_name(made, capsys):
+    path = made / "data/tiny/base/model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert bundle.main(["verify", str(made)]) == 1
+    said = capsys.readouterr().err
+    assert "data/tiny/base/model.safetensors" in said and said.count("\n-") == 1
+
+
+def test_missing_and_cut_files_are_named(made):
+    (made / "README.md").unlink()
+    (made / "Makefile").write_bytes((made / "Makefile").read_bytes()[:-1])
+    told = bundle.verify(made)
+    assert [line.split(":")[0] for line in told] == ["Makefile", "README.md"]
+
+
+def test_another_python_is_told(made):
+    manifest = json.loads((made / bundle.MANIFEST).read_text(encoding="utf-8"))
+    (made / bundle.MANIFEST).write_text(json.dumps({**manifest, "python": "3.9"}), encoding="utf-8")
+    assert ["3.9" in line for line in bundle.verify(made)] == [True]
+
+
+def test_a_damaged_manifest_is_a_message(made):
+    (made / bundle.MANIFEST).write_text("{", encoding="utf-8")
+    assert bundle.MANIFEST in bundle.verify(made)[0]
+
+
+def test_what_a_learner_leaves_does_not_count(made):
+    (made / "outputs").mkdir()
+    (made / "outputs" / "new.txt").write_text("x", encoding="utf-8")
+    assert bundle.verify(made) == []
+
+
+def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(ValueError, match="번들이 아닌"):
+        bundle.make_bundle(tmp_path)
+    assert (tmp_path / "mine.txt").exists()
+
+
+def test_make_refuses_a_damaged_bundle_before_it_installs(made):
+    (made / "pyproject.toml").write_text("", encoding="utf-8")
+    done = subprocess.run(
+        ["make", "workshop", f"PYTHON={sys.executable}"],
+        cwd=made,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode != 0 and "pyproject.toml" in done.stderr
+    assert not (made / ".venv" / ".installed").exists()
+
+
+def test_verifying_needs_no_package():
+    code = "import sys, src.classroom.bundle; sys.exit(any(n in sys.modules for n in ('numpy', 'torch', 'pydantic')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,192 @@
+"""The report names what is wrong, with a remedy, and never stumbles over it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from src.classroom import preflight
+from src.profiles import PROFILES, ROOT
+
+TINY, BIG = PROFILES["tiny"], PROFILES["rtx4090"]
+
+
+def report(tmp_path: Path, *arguments: str, **environment: str) -> tuple[int, dict]:
+    """Run it as a learner does, in a process whose environment is damaged by ``environment``."""
+    env = {**os.environ, "WORKSHOP_OUTPUTS": str(tmp_path / "outputs"), **environment}
+    command = [sys.executable, "-m", "src.classroom.preflight", "--json", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, encoding="utf-8")
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def lines_of(found: dict, check: str) -> list[dict]:
+    return [line for line in found["lines"] if line["check"] == check]
+
+
+def fake_package(folder: Path, name: str, code: str) -> str:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").write_text(code, encoding="utf-8")
+    return str(folder)
+
+
+def without_probe(tmp_path: Path) -> str:
+    """A torch that fails at once: for tests that look at other lines."""
+    return fake_package(tmp_path / "fake", "torch", "raise OSError('quick')")
+
+
+def test_a_healthy_machine_is_ready(tmp_path):
+    code, found = report(tmp_path)
+    assert code == 0 and found["ready"] and found["profile"] == "tiny"
+    assert {line["status"] for line in found["lines"]} <= {"ok", "warning", "skipped"}
+    # What was not looked at is never reported as passed.
+    assert lines_of(found, "허브")[0]["status"] == "skipped"
+    assert lines_of(found, "4비트 계산")[0]["status"] == "ok"
+
+
+def test_broken_cuda_libraries_are_named(tmp_path):
+    broken = fake_package(
+        tmp_path / "fake", "torch", "raise OSError('libcudart.so.13: cannot open shared object')"
+    )
+    code, found = report(tmp_path, PYTHONPATH=broken)
+    assert code == 1
+    line = lines_of(found, "torch")[0]
+    assert (
+        line["status"] == "error"
+        and "libcudart.so.13" in line["message"]
+        and "make workshop" in line["remedy"]
+    )
+    assert lines_of(found, "4비트 계산")[0]["status"] == "error"
+    assert lines_of(found, "파이썬")[0]["status"] == "ok"  # the rest goes on
+
+
+def test_a_process_that_dies_is_a_line(tmp_path):
+    killed = fake_package(
+        tmp_path / "fake", "torch", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    )
+    code, found = report(tmp_path, PYTHONPATH=killed)
+    assert code == 1 and lines_of(found, "torch")[0]["status"] == "error"
+
+
+def test_bitsandbytes_that_cannot_be_imported_is_named(tmp_path):
+    broken = fake_package(tmp_path / "fake", "bitsandbytes", "raise ImportError('no binary')")
+    code, found = report(tmp_path, PYTHONPATH=broken)
+    line = lines_of(found, "4비트 계산")[0]
+    assert code == 1 and line["status"] == "error" and "no binary" in line["message"] and line["remedy"]
+
+
+def test_missing_psutil_breaks_one_line_only(tmp_path):
+    without_probe(tmp_path)
+    broken = fake_package(tmp_path / "fake", "psutil", "raise ModuleNotFoundError('psutil')")
+    code, found = report(tmp_path, PYTHONPATH=broken)
+    assert code == 1 and "psutil" in lines_of(found, "RAM")[0]["message"]
+    assert lines_of(found, "저장소")[0]["status"] == "ok"
+
+
+def test_wrong_locale_is_told_and_does_not_stop_the_report(tmp_path):
+    env = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "POSIX", "PYTHONIOENCODING": "ascii"}
+    env["PYTHONPATH"] = without_probe(tmp_path)
+    _, found = report(tmp_path, **env)
+    line = lines_of(found, "글자 인코딩")[0]
+    assert line["status"] == "warning" and "PYTHONUTF8" in line["remedy"]
+
+
+def test_unwritable_outputs_are_named(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where a folder should be", encoding="utf-8")
+    code, found = report(tmp_path, WORKSHOP_OUTPUTS=str(blocked), PYTHONPATH=without_probe(tmp_path))
+    line = lines_of(found, "결과 폴더")[0]
+    assert code == 1 and line["status"] == "error" and "WORKSHOP_OUTPUTS" in line["remedy"]
+
+
+def test_no_network_stops_only_who_needs_it(tmp_path):
+    closed = "http://127.0.0.1:9"  # nothing listens there
+    damaged = {"HF_ENDPOINT": closed, "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": without_probe(tmp_path)}
+    code, found = report(tmp_path, "--profile", "rtx4090", **damaged)
+    line = lines_of(found, "허브")[0]
+    assert code == 1 and line["status"] == "error" and "tiny" in line["remedy"]
+    assert lines_of(found, "모델 파일")[0]["status"] == "warning"
+    assert [line.status for line in preflight.check_hub(TINY)] == ["skipped"]
+
+
+def test_packages_missing_or_of_another_version(monkeypatch):
+    real = preflight._version
+    monkeypatch.setattr(preflight, "_version", lambda name: None if name == "peft" else real(name))
+    missing = [line for line in preflight.check_packages(TINY) if line.status == "error"]
+    assert "peft" in missing[0].message and "requirements.txt" in missing[0].remedy
+    monkeypatch.setattr(preflight, "_version", lambda name: "4.0.0" if name == "transformers" else real(name))
+    other = [line for line in preflight.check_packages(TINY) if line.status == "warning"]
+    assert "transformers 4.0.0" in other[0].message
+
+
+def test_no_disk_space(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))
+    usage = namedtuple("usage", "total used free")(10**12, 10**12, 10**6)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: usage)
+    line = next(line for line in preflight.check_disk(TINY) if line.check == "디스크")
+    assert line.status == "error" and "HF_HOME" in line.remedy
+
+
+def test_disk_of_a_hub_model_counts_its_download(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    free = namedtuple("usage", "total used free")(10**12, 0, 5 * preflight.GIB)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: free)
+    assert [line.status for line in preflight.check_disk(TINY)] == ["ok", "ok"]
+    assert [line.status for line in preflight.check_disk(BIG)] == ["ok", "error"]
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "status", "told"),
+    [(23, 23.5, "ok", ""), (5, 23.5, "error", "nvidia-smi"), (11, 11.5, "error", "GiB")],
+)
+def test_vram_against_the_estimate(monkeypatch, free, total, status, told):
+    facts = {"torch": "2.13.0", "cuda_build": "13.0", "cuda": True, "device": "GPU", "capability": [8, 9],
+             "bf16": True, "free": free * preflight.GIB, "total": total * preflight.GIB}  # fmt: skip
+    monkeypatch.setattr(preflight, "_probe", lambda: facts)
+    line = next(line for line in preflight.check_gpu(BIG) if line.check == "VRAM")
+    assert line.status == status and told in line.remedy
+
+
+def test_old_gpu_cannot_bf16(monkeypatch):
+    facts = {"torch": "2.13.0", "cuda_build": "13.0", "cuda": True, "device": "T4", "capability": [7, 5],
+             "bf16": True, "free": 40 * preflight.GIB, "total": 40 * preflight.GIB}  # fmt: skip
+    monkeypatch.setattr(preflight, "_probe", lambda: facts)
+    assert [line.status for line in preflight.check_gpu(BIG) if line.check == "bf16"] == ["error"]
+
+
+def test_wrong_gradients_are_an_error(monkeypatch):
+    monkeypatch.setattr(preflight, "_probe", lambda: {"gradient_error": 0.94})
+    assert [line.status for line in preflight.check_four_bit(TINY)] == ["error"]
+
+
+def test_a_damaged_checkout_is_named(monkeypatch, tmp_path):
+    folder = tmp_path / "data" / "tiny" / "base"
+    folder.mkdir(parents=True)
+    (folder / "SHA256SUMS").write_text("0" * 64 + "  model.safetensors\n", encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(b"half")
+    monkeypatch.setattr(preflight, "ROOT", tmp_path)
+    line = next(preflight.check_checkout(TINY))
+    assert line.status == "error" and "data/tiny/base/model.safetensors" in line.message
+
+
+def test_a_gated_model_never_shows_the_token(monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import GatedRepoError
+
+    class Response:
+        status_code, headers, request, text = 403, {}, None, ""
+
+    def refuse(repo, token=None):
+        raise GatedRepoError(f"refused with {token}", response=Response())
+
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_secret")
+    monkeypatch.setattr(huggingface_hub, "auth_check", refuse)
+    line = preflight._access("some/model")
+    assert line.status == "error" and "약관" in line.remedy and "hf_secret" not in str(line)
