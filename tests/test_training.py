@@ -1,135 +1,29 @@
-"""Labels on the answer only, an audit that can fail, and runs that repeat."""
+"""Runs that repeat, answer while they evaluate, stop in time, and say what to do when memory runs out."""
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 
 import pytest
 import torch
-from datasets import Dataset
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
 
+from src.labels import IGNORE, tokenize_records
 from src.models import load_base_model
+from src.profiles import PROFILES
 from src.qlora import attach_adapter, build_bnb_config
 from src.raft import to_messages
-from src.training import IGNORE, LabelAuditError, audit_labels, build_trainer, loss_history, tokenize_records
+from src.training import build_trainer, loss_history, share_batch
 
 
-def test_labels_are_the_answer_and_its_eos(records, tokenizer):
-    dataset = tokenize_records(records, tokenizer, 256)
-    assert len(dataset) == len(records)
-    assert set(dataset.column_names) == {"input_ids", "attention_mask", "labels"}
-    for record, row in zip(records, dataset, strict=True):
-        targets = [label for label in row["labels"] if label != IGNORE]
-        assert tokenizer.decode(targets) == record["answer"] + "<eos>"
-        start = row["labels"].index(targets[0])
-        assert row["labels"] == [IGNORE] * start + row["input_ids"][start:]
-        prompt = tokenizer.decode(row["input_ids"][:start])
-        assert prompt == tokenizer.apply_chat_template(
-            to_messages(record, with_answer=False), tokenize=False, add_generation_prompt=True
-        )
-
-
-def test_reasoning_is_supervised_too(records, tokenizer):
-    record = {**records[0], "cot": "문서 1에 소비 전력이 있습니다."}
-    row = tokenize_records([record], tokenizer, 256)[0]
-    text = tokenizer.decode([label for label in row["labels"] if label != IGNORE])
-    assert text.startswith("문서 1에 소비 전력이 있습니다.") and record["answer"] in text
-
-
-def test_what_a_template_writes_after_eos_is_not_learned(records, tokenizer, monkeypatch):
-    template = tokenizer.chat_template.replace("{{ eos_token }}", "{{ eos_token }}\n")
-    monkeypatch.setattr(tokenizer, "chat_template", template)
-    row = tokenize_records(records[:1], tokenizer, 256)[0]
-    assert row["labels"][-2:] == [tokenizer.eos_token_id, IGNORE]
-    assert tokenizer.decode(row["input_ids"][-1]) == "\n"
-
-
-def test_too_long_records_are_counted_and_never_cut(records, tokenizer, capsys):
-    lengths = [len(row["input_ids"]) for row in tokenize_records(records, tokenizer, 256)]
-    limit = sorted(lengths)[5]
-    kept = tokenize_records(records, tokenizer, limit)
-    refused = sum(length > limit for length in lengths)
-    assert 0 < refused and len(kept) == len(records) - refused
-    assert f"{refused}건은 {limit}토큰보다 길어" in capsys.readouterr().out
-    assert all(row["labels"][-1] == tokenizer.eos_token_id for row in kept)
-    with pytest.raises(ValueError, match="학습할 레코드가 없습니다"):
-        tokenize_records(records, tokenizer, 3)
-
-
-def test_a_template_whose_prompt_is_no_prefix_is_refused(records, tokenizer, monkeypatch):
-    template = tokenizer.chat_template.replace(
-        "{% if add_generation_prompt %}", "{% if add_generation_prompt %}생각: "
-    )
-    monkeypatch.setattr(tokenizer, "chat_template", template)
-    with pytest.raises(ValueError, match="답변의 시작을 찾을 수 없습니다"):
-        tokenize_records(records, tokenizer, 256)
-
-
-def test_audit_reports_what_is_learned(records, tokenizer):
-    report = audit_labels(tokenize_records(records, tokenizer, 256), tokenizer)
-    assert report["records"] == 16
-    assert report["supervised"] == records[0]["answer"] + "<eos>"
-    assert records[0]["question"] in report["masked"] and records[0]["answer"] not in report["masked"]
-    assert report["supervised_share"] == report["supervised_tokens"] / report["tokens"]
-    assert 0.05 < report["supervised_share"] < 0.5
-
-
-def _nothing(row, tokenizer):
-    return {"labels": [IGNORE] * len(row["labels"])}
-
-
-def _everything(row, tokenizer):
-    return {"labels": row["input_ids"]}
-
-
-def _no_eos(row, tokenizer):
-    return {"labels": [*row["labels"][:-1], IGNORE]}
-
-
-def _padding(row, tokenizer):
-    return {
-        "input_ids": row["input_ids"] + [tokenizer.pad_token_id],
-        "attention_mask": row["attention_mask"] + [0],
-        "labels": row["labels"] + [tokenizer.pad_token_id],
-    }
-
-
-@pytest.mark.parametrize(
-    ("break_it", "message"),
-    [
-        (_nothing, "학습할 토큰이 하나도 없습니다"),
-        (_everything, "모두 학습합니다"),
-        (_no_eos, "EOS가 라벨에 없어"),
-        (_padding, "패딩이 손실에"),
-    ],
-)
-def test_audit_finds_a_single_broken_record(records, tokenizer, break_it, message):
-    rows = tokenize_records(records, tokenizer, 256).to_list()
-    rows[7] |= break_it(rows[7], tokenizer)
-    with pytest.raises(LabelAuditError, match=f"1건은.*{message}"):
-        audit_labels(Dataset.from_list(rows), tokenizer)
-
-
-def test_audit_finds_a_doubled_bos(records, tokenizer):
-    tokenizer = deepcopy(tokenizer)
-    tokenizer.bos_token = "<|system|>"
-    bos = tokenizer.convert_tokens_to_ids("<|system|>")
-    rows = tokenize_records(records, tokenizer, 256).to_list()
-    assert rows[0]["input_ids"][0] == bos
-    rows[0] = {
-        "input_ids": [bos, *rows[0]["input_ids"]],
-        "attention_mask": [1, *rows[0]["attention_mask"]],
-        "labels": [IGNORE, *rows[0]["labels"]],
-    }
-    with pytest.raises(LabelAuditError, match="1건은 BOS가 두 번"):
-        audit_labels(Dataset.from_list(rows), tokenizer)
-
-
-def train(profile, base, tokenizer, records, output_dir):
+def train(profile, base, tokenizer, records, output_dir, **options):
     model = attach_adapter(base, profile)
     dataset = tokenize_records(records, tokenizer, profile.max_seq_length)
-    trainer = build_trainer(model, tokenizer, dataset, dataset.select(range(6)), profile, output_dir)
+    trainer = build_trainer(
+        model, tokenizer, dataset, dataset.select(range(6)), profile, output_dir, **options
+    )
     trainer.train()
     return trainer
 
@@ -179,3 +73,145 @@ def test_evaluation_does_not_change_training(tiny_profile, tokenizer, records, t
         trainer = train(profile, base, tokenizer, records, tmp_path / str(eval_steps))
         losses.append(loss_history(trainer)["loss"].dropna().tolist())
     assert losses[0] == losses[1] and len(losses[0]) == 8
+
+
+def test_answering_at_each_evaluation_leaves_training_alone(tiny_profile, tokenizer, records, tmp_path):
+    """With dropout, so that a single random number drawn in between would show."""
+    profile = replace(tiny_profile, epochs=2, lora_dropout=0.1, learning_rate=2e-3, early_stopping_patience=0)
+    runs = []
+    for asked in ((), records[:5]):
+        base = load_base_model(profile, quantization_config=build_bnb_config(profile))
+        folder = tmp_path / str(len(asked))
+        trainer = train(profile, base, tokenizer, records, folder, bleu_records=asked)
+        trainer.save_model(str(folder / "adapter"))
+        runs.append((load_file(folder / "adapter" / "adapter_model.safetensors"), loss_history(trainer)))
+    (silent, silent_losses), (asked, asked_losses) = runs
+    assert silent.keys() == asked.keys() and all(torch.equal(silent[name], asked[name]) for name in silent)
+    assert silent_losses.drop(columns="eval_bleu").equals(asked_losses.drop(columns="eval_bleu"))
+    assert silent_losses["eval_bleu"].isna().all()
+    assert list(asked_losses["step"][asked_losses["eval_bleu"].notna()]) == [3, 6, 8]
+
+
+def test_bleu_is_that_of_the_answers(tiny_profile, tokenizer, records, tmp_path, nf4_base, monkeypatch):
+    model = attach_adapter(nf4_base, tiny_profile)
+    dataset = tokenize_records(records, tokenizer, 256)
+    trainer = build_trainer(
+        model, tokenizer, dataset, dataset, tiny_profile, tmp_path, bleu_records=records[:3]
+    )
+    assert trainer.evaluate()["eval_bleu"] < 5  # random weights
+    seen = []
+
+    def perfect(model, tokenizer, messages, **options):
+        seen.extend(messages)
+        return [record["answer"] for record in records[:3]]
+
+    monkeypatch.setattr("src.trainer.generate_answers", perfect)
+    assert trainer.evaluate()["eval_bleu"] == pytest.approx(100)
+    assert seen == [to_messages(record, with_answer=False) for record in records[:3]]
+    assert trainer.state.log_history[-1]["eval_bleu"] == pytest.approx(
+        100
+    )  # where charts and TensorBoard look
+
+
+def test_training_stops_when_evaluation_no_longer_improves(
+    tiny_profile, tokenizer, records, tmp_path, nf4_base, monkeypatch
+):
+    from src.trainer import WorkshopTrainer
+
+    losses = iter([3.0, 2.0, 2.5, 2.6, 1.0])
+    original = WorkshopTrainer.evaluation_loop
+
+    def scripted(*args, **kwargs):
+        output = original(*args, **kwargs)
+        output.metrics["eval_loss"] = next(losses)
+        return output
+
+    monkeypatch.setattr(WorkshopTrainer, "evaluation_loop", scripted)
+    profile = replace(tiny_profile, epochs=10, eval_steps=2, early_stopping_patience=2)
+    trainer = train(profile, nf4_base, tokenizer, records, tmp_path)
+    assert trainer.state.global_step == 8 and next(losses) == 1.0  # the fifth was never asked for
+    best = load_file(tmp_path / "checkpoint-4" / "adapter_model.safetensors")
+    held = {name: value for name, value in trainer.model.state_dict().items() if "lora_" in name}
+    assert all(torch.equal(held[name.replace(".weight", ".default.weight")], best[name]) for name in best)
+
+
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, RuntimeError, MemoryError])
+def test_out_of_memory_is_answered_with_this_runs_numbers(
+    tiny_profile, tokenizer, records, tmp_path, nf4_base, monkeypatch, kind
+):
+    from src.trainer import OutOfMemory
+
+    model = attach_adapter(nf4_base, tiny_profile)
+    dataset = tokenize_records(records, tokenizer, 256)
+    trainer = build_trainer(model, tokenizer, dataset, dataset, tiny_profile, tmp_path)
+    error = kind("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(trainer, "compute_loss", fail)
+    with pytest.raises(OutOfMemory, match=f"배치 {tiny_profile.batch_size} × 누적") as caught:
+        trainer.train()
+    assert caught.value.__cause__ is error
+    assert trainer.args.per_device_train_batch_size == tiny_profile.batch_size  # nothing changed silently
+
+
+def test_other_errors_in_training_stay_what_they_are(
+    tiny_profile, tokenizer, records, tmp_path, nf4_base, monkeypatch
+):
+    dataset = tokenize_records(records, tokenizer, 256)
+    model = attach_adapter(nf4_base, tiny_profile)
+    trainer = build_trainer(model, tokenizer, dataset, dataset, tiny_profile, tmp_path)
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(trainer, "compute_loss", fail)
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        trainer.train()
+
+
+def test_only_this_runs_checkpoints_are_resumed(tiny_profile, tokenizer, records, tmp_path, capsys):
+    profile = replace(tiny_profile, epochs=1)
+    base = load_base_model(profile, quantization_config=build_bnb_config(profile))
+    train(profile, base, tokenizer, records, tmp_path)
+    other = replace(profile, learning_rate=1e-4)
+    base = load_base_model(other, quantization_config=build_bnb_config(other))
+    dataset = tokenize_records(records, tokenizer, 256)
+    trainer = build_trainer(
+        attach_adapter(base, other), tokenizer, dataset, dataset.select(range(6)), other, tmp_path
+    )
+    with pytest.raises(ValueError, match="이어서 학습할 수 없습니다"):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    trainer.train(resume_from_checkpoint=True)
+    out = capsys.readouterr().out
+    assert "checkpoint-4은 건너뜁니다. 다른 설정" in out and "처음부터 학습합니다" in out
+    assert loss_history(trainer)["step"].tolist() == [1, 2, 3, 4]
+
+
+def test_the_fingerprint_sees_data_settings_and_adapter(tiny_profile, tokenizer, records, tmp_path):
+    def of(profile, rows):
+        base = load_base_model(profile, quantization_config=build_bnb_config(profile))
+        dataset = tokenize_records(rows, tokenizer, 256)
+        model = attach_adapter(base, profile)
+        return build_trainer(model, tokenizer, dataset, dataset, profile, tmp_path).run_fingerprint()
+
+    first = of(tiny_profile, records)
+    assert first == of(tiny_profile, records)
+    others = [replace(tiny_profile, seed=1), replace(tiny_profile, lora_r=4), replace(tiny_profile, epochs=2)]
+    changed = [of(profile, records) for profile in others] + [of(tiny_profile, records[::-1])]
+    assert len({first, *changed}) == 5
+
+
+@given(size=st.integers(1, 32), accumulation=st.integers(1, 32), processes=st.integers(1, 16))
+def test_processes_share_the_profiles_batch(size, accumulation, processes):
+    profile = replace(PROFILES["tiny"], batch_size=size, gradient_accumulation_steps=accumulation)
+    if size * accumulation % processes:
+        with pytest.raises(ValueError, match="똑같이 나눌 수 없습니다"):
+            share_batch(profile, processes)
+        return
+    own_size, own_accumulation = share_batch(profile, processes)
+    assert own_size * own_accumulation * processes == size * accumulation
+    assert own_size <= size
+    if accumulation % processes == 0:
+        assert (own_size, own_accumulation) == (size, accumulation // processes)
