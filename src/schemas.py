@@ -31,6 +31,7 @@ class RawSample(BaseModel):
     source: str = ""
     line: int = 0  # line of a CSV or JSON Lines file; position of the row (from 1) in a JSON file
     answer_start: int | None = None  # characters into ``context``
+    warnings: list[str] = []  # what is suspicious about an accepted row, in Korean
 
     @field_validator("question", "context", "answer")
     @classmethod
