@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 from src import scoring
 from src.comparison import (
     METRICS,
-    _mean,
+    compare_parts,
     compare_systems,
     comparison_page,
     comparison_table,
     judgement,
-    paired_difference,
+    length_labels,
+    percent_change,
     plot_comparison,
     sample_table,
     verdict,
 )
 from src.evidence import ABSTENTION
+from src.pages import mark_overlap
 from src.schemas import RaftRecord
 
 
@@ -55,6 +57,7 @@ def compare(base, tuned, records=RECORDS, **options):
 def test_form_counts_and_scores():
     result = compare(SHORT, REFERENCES, embedder=CharacterCounts(), embedder_name="글자 겹침")
     assert (result["n"], result["n_answerable"], result["n_unanswerable"]) == (40, 30, 10)
+    assert result["n_groups"] == 40
     assert set(result["metrics"]) == set(METRICS) and result["embedder"] == "글자 겹침"
     for entry in result["metrics"].values():
         assert set(entry) == {"base", "tuned", "difference", "interval", "p_value"}
@@ -89,58 +92,6 @@ def test_metrics_without_a_question_are_left_out():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="수가 다릅니다"):
         compare(SHORT[:-1], REFERENCES)
-
-
-def test_interval_covers_and_p_value_is_uniform_enough():
-    random = np.random.default_rng(0)
-    n, repetitions, effect = 60, 200, 0.1
-    covered = false_alarms = 0
-    for repetition in range(repetitions):
-        base = random.uniform(0, 0.6, n)
-        noise = random.normal(0, 0.2, n)
-        ones = np.ones(n)
-        options = {"n_resamples": 300, "seed": repetition}
-        moved = paired_difference(
-            np.column_stack([base, ones]), np.column_stack([base + noise + effect, ones]), _mean, **options
-        )
-        low, high = moved["interval"]
-        covered += low <= effect <= high
-        still = paired_difference(
-            np.column_stack([base, ones]), np.column_stack([base + noise, ones]), _mean, **options
-        )
-        false_alarms += still["p_value"] <= 0.05
-    assert 0.89 <= covered / repetitions <= 0.99
-    assert 0.01 <= false_alarms / repetitions <= 0.11
-
-
-def test_interval_width_is_the_normal_one():
-    difference = np.random.default_rng(3).normal(0.05, 0.3, 400)
-    zero, ones = np.zeros(400), np.ones(400)
-    entry = paired_difference(
-        np.column_stack([zero, ones]), np.column_stack([difference, ones]), _mean, n_resamples=4000, seed=0
-    )
-    half = (entry["interval"][1] - entry["interval"][0]) / 2
-    assert half == pytest.approx(1.96 * difference.std() / 20, rel=0.05)
-    z = difference.mean() / (np.sqrt((difference**2).mean()) / 20)
-    from scipy.stats import norm
-
-    assert entry["p_value"] == pytest.approx(2 * norm.sf(abs(z)), abs=0.015)
-
-
-def test_bleu_interval_is_what_rescoring_each_draw_gives():
-    base, tuned = scoring.bleu_statistics(SHORT, REFERENCES), scoring.bleu_statistics(REFERENCES, REFERENCES)
-    entry = paired_difference(base, tuned, scoring.bleu_from_statistics, n_resamples=50, seed=7)
-    draws = np.random.default_rng(7).multinomial(40, np.full(40, 1 / 40), size=50)
-    differences = []
-    for draw in draws:
-        chosen = np.repeat(np.arange(40), draw)
-        references = [REFERENCES[index] for index in chosen]
-        scores = [
-            scoring.compute_bleu([side[index] for index in chosen], references)
-            for side in (SHORT, REFERENCES)
-        ]
-        differences.append(scores[1]["bleu"] - scores[0]["bleu"])
-    assert entry["interval"] == pytest.approx(np.percentile(differences, [2.5, 97.5]), abs=1e-5)
 
 
 def test_verdict_says_better_no_improvement_worse_and_mixed():
@@ -208,3 +159,115 @@ def test_any_answers_can_be_compared(rows):
     result = compare(base, tuned, records, n_bootstrap=20)
     json.dumps(result, allow_nan=False)
     assert verdict(result) and len(comparison_table(result)) == len(result["metrics"])
+
+
+def test_few_shot_is_a_third_system(tmp_path):
+    plain = compare(SHORT, REFERENCES)
+    result = compare(SHORT, REFERENCES, few_shot_answers=REFERENCES[:20] + SHORT[20:])
+    assert {**result, "few_shot": None} == {**plain, "few_shot": None}
+    entry = result["few_shot"]["metrics"]["exact_match"]
+    assert set(entry) == {"few_shot", "tuned", "difference", "interval", "p_value"}
+    assert (entry["few_shot"], entry["tuned"]) == (0.5, 1.0)
+    assert entry["difference"] == 0.5
+    assert "견주어도 낫습니다" in verdict(result)
+    assert "튜닝하지 않아도 됩니다" in verdict(compare(SHORT, SHORT, few_shot_answers=REFERENCES))
+    assert "낫다고 할 근거는 없습니다" in verdict(compare(SHORT, REFERENCES, few_shot_answers=REFERENCES))
+    table = comparison_table(result)
+    assert table.loc["정확히 일치", "예시를 준 베이스"] == 0.5
+    assert "예시를 준 베이스" not in comparison_table(plain)
+    left, _ = plot_comparison(result).axes
+    assert len(left.containers) == 3
+    page = comparison_page(
+        result, RECORDS, SHORT, REFERENCES, tmp_path / "p.html", few_shot_answers=["셋째 답"] * 40
+    ).read_text(encoding="utf-8")
+    assert page.count("셋째") == 40
+    with pytest.raises(ValueError, match="수가 다릅니다"):
+        compare(SHORT, REFERENCES, few_shot_answers=SHORT[:-1])
+
+
+def test_products_are_what_is_resampled():
+    """One product of ten got everything right: by questions that is certain, by products it is not."""
+    records = [
+        make_record(number).model_copy(update={"group_id": str(number // 10)}) for number in range(100)
+    ]
+    references = [record.answer for record in records]
+    wrong = ["문맥에 따르면 1W입니다."] * 100
+    tuned = references[:10] + wrong[10:]
+    by_product = compare(wrong, tuned, records)
+    assert by_product["n_groups"] == 10
+    assert judgement("exact_match", by_product["metrics"]["exact_match"]) == "차이 불확실"
+    alone = [{**record.model_dump(), "group_id": None} for record in records]
+    by_question = compare(wrong, tuned, alone)
+    assert by_question["n_groups"] == 100
+    assert judgement("exact_match", by_question["metrics"]["exact_match"]) == "나아짐"
+    one = [record.model_copy(update={"group_id": "하나"}) for record in records]
+    assert compare(wrong, tuned, one)["metrics"] == by_question["metrics"]
+    few = [record.model_copy(update={"group_id": str(i % 3)}) for i, record in enumerate(records)]
+    text = verdict(compare(wrong, references, few))
+    assert "3개뿐이라" in text and "나아졌다고 할 근거가 없습니다" in text
+
+
+def test_percent_only_above_the_floor():
+    entry = {"base": 0.6, "tuned": 85.0, "difference": 84.4}
+    assert percent_change("bleu", entry) is None
+    assert percent_change("rouge1", {"base": 0.5, "difference": 0.1}) == pytest.approx(20)
+    assert percent_change("exact_match", {"base": 0.0, "difference": 0.9}) is None
+    table = comparison_table(compare(SHORT, REFERENCES))
+    assert table.loc["정확히 일치", "변화율(%)"] == "–"
+    assert list(table.columns).index("차이") < list(table.columns).index("변화율(%)")
+
+
+def test_parts_by_topic_and_length():
+    records = [
+        record.model_copy(update={"topic": "가나"[number % 2]}) for number, record in enumerate(RECORDS)
+    ]
+    tuned = [REFERENCES[i] if i % 2 else SHORT[i] for i in range(40)]
+    table = compare_parts(SHORT, tuned, records, [record.topic for record in records], n_bootstrap=200)
+    assert table.index.tolist() == ["나", "가"] and table.loc["가", "차이"] == 0
+    assert table.loc["나", "판정"] == "나아짐" and table["질문 수"].tolist() == [20, 20]
+    values = scoring.compute_rouge(SHORT[1::2], REFERENCES[1::2])["rougeL"]
+    assert table.loc["나", "베이스 모델"] == pytest.approx(values, abs=1e-3)
+    contained = compare_parts(
+        SHORT, tuned, records, [record.topic for record in records], metric="answer_contained", n_bootstrap=50
+    )
+    assert contained["질문 수"].sum() == 30  # of the answerable ones only
+    labels = length_labels(records)
+    lengths = [len(scoring.TOKENIZERS["mecab"](text)) for text in REFERENCES]
+    by_label = {
+        label: {n for n, other in zip(lengths, labels, strict=True) if other == label} for label in labels
+    }
+    assert len(by_label) > 1
+    for label, seen in by_label.items():
+        assert label in (f"정답 {min(seen)}–{max(seen)}형태소", f"정답 {min(seen)}형태소")
+    assert len(compare_parts(SHORT, tuned, records, labels, n_bootstrap=50)) == len(by_label)
+
+
+def test_matching_words_are_marked_and_missing_ones_named(tmp_path):
+    shown, missing = mark_overlap("서울 인구는 약 1천만 명입니다", "서울의 인구는 약 천만 명입니다")
+    assert shown.startswith("<mark>서울</mark>") and "<mark>약</mark> 1<mark>" in shown
+    assert missing == ["의"]
+    assert mark_overlap("예 예", "예") == ("<mark>예</mark> 예", [])  # once there, once marked
+    assert mark_overlap("", "예") == ("", ["예"])
+    assert mark_overlap("<b>", "예")[0] == "&lt;b&gt;"
+    parts = {"주제별": compare_parts(SHORT, REFERENCES, RECORDS, ["<주제>"] * 40, n_bootstrap=20)}
+    result = compare(SHORT, REFERENCES)
+    page = comparison_page(result, RECORDS, SHORT, REFERENCES, tmp_path / "p.html", parts=parts).read_text(
+        "utf-8"
+    )
+    assert "<h2>주제별</h2>" in page and "&lt;주제&gt;" in page and "<주제>" not in page
+    assert "<del>문맥</del>" in page and page.count("<mark>") > 40
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_marking_keeps_every_character(answer, reference):
+    import html
+    import unicodedata
+
+    shown, _ = mark_overlap(answer, reference)
+    plain = shown.replace("<mark>", "").replace("</mark>", "")
+    assert html.unescape(plain) == html.unescape(html.escape(unicodedata.normalize("NFC", answer)))
+
+
+def test_samples_by_another_metric():
+    table = sample_table(RECORDS, SHORT, REFERENCES, metric="exact_match", few_shot_answers=SHORT)
+    assert set(table["차이"]) == {1.0} and set(table["예시 점수"]) == {0.0}

@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from src.generation import generate_answers, generate_base_and_tuned
+from src.generation import generate_answers, generate_base_and_tuned, with_examples
 from src.models import load_base_model
 from src.qlora import attach_adapter
 from src.raft import to_messages
@@ -97,3 +97,72 @@ def test_base_and_tuned_from_one_model(tiny_profile, tokenizer, prompts):
     first, second = generate_base_and_tuned(model, tokenizer, prompts, **options)
     assert first == expected
     assert second != expected
+
+
+def test_sampling_is_seeded_varied_and_leaves_other_random_numbers_alone(model, tokenizer, prompts):
+    options = {"max_new_tokens": 8, "batch_size": 4, "temperature": 1.5}
+    torch.manual_seed(5)
+    expected_next = torch.rand(3)
+    torch.manual_seed(5)
+    first = generate_answers(model, tokenizer, prompts, **options)
+    assert torch.equal(torch.rand(3), expected_next)
+    assert generate_answers(model, tokenizer, prompts, **options) == first
+    assert generate_answers(model, tokenizer, prompts, seed=1, **options) != first
+    draws = generate_answers(model, tokenizer, [prompts[0]] * 6, **options)
+    assert len(set(draws)) > 1
+    greedy = generate_answers(model, tokenizer, prompts, max_new_tokens=8)
+    assert first != greedy
+    # So little probability that one token has it all.
+    assert generate_answers(model, tokenizer, prompts, top_p=1e-6, **options) == greedy
+    for wrong in ({"temperature": -1}, {"top_p": 0.0}, {"top_p": 1.1}):
+        with pytest.raises(ValueError, match="temperature는 0 이상"):
+            generate_answers(model, tokenizer, prompts, max_new_tokens=8, **wrong)
+
+
+def test_prompt_longer_than_the_model_is_refused(model, tokenizer, prompts):
+    room = model.config.max_position_embeddings
+    with pytest.raises(ValueError, match=f"모델의 자리는 {room:,}토큰"):
+        generate_answers(model, tokenizer, prompts, max_new_tokens=room)
+
+
+def test_examples_are_earlier_turns_of_the_same_form(records, prompts):
+    examples = [to_messages(record) for record in records[:2]]
+    shown = with_examples(prompts[5], examples)
+    assert [turn["role"] for turn in shown] == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert (shown[0], shown[-1]) == tuple(prompts[5])
+    assert [shown[1:3], shown[3:5]] == [example[1:] for example in examples]
+    assert with_examples(prompts[5], []) == prompts[5]
+    with pytest.raises(ValueError, match="예시에 답이 없습니다"):
+        with_examples(prompts[5], prompts[:1])
+
+
+def test_progress_shows_answers_and_counts_kept_ones(model, tokenizer, prompts, tmp_path, capsys):
+    options = {"max_new_tokens": 2, "batch_size": 5, "cache": tmp_path}
+    generate_answers(model, tokenizer, prompts[:6], **options)
+    assert capsys.readouterr().err == ""
+    generate_answers(model, tokenizer, prompts, progress=True, label="채점용 답", **options)
+    bar = capsys.readouterr().err
+    assert "채점용 답" in bar and "16/16" in bar
+
+
+def test_examples_for_the_third_system_are_short_seeded_and_hold_an_abstention(tiny_profile, records):
+    from dataclasses import replace
+
+    from src.pipeline import few_shot_examples
+    from src.schemas import RaftRecord
+
+    train = [
+        RaftRecord(**record | {"n_tokens": 100 + i, "answerable": i % 4 != 0})
+        for i, record in enumerate(records)
+    ]
+    questions = {record.question: record for record in train}
+
+    def chosen(**changed):
+        shown = few_shot_examples(replace(tiny_profile, **changed), train)
+        return [questions[turns[1]["content"].rsplit("[질문] ", 1)[1]] for turns in shown]
+
+    three = chosen(few_shot_examples=3)
+    assert [record.answerable for record in three] == [True, True, False]
+    assert max(record.n_tokens for record in three) <= 108 and chosen(few_shot_examples=3) == three
+    assert [record.answerable for record in chosen(few_shot_examples=1)] == [True]
+    assert chosen(few_shot_examples=0) == []

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src import scoring
+from src import overlap, scoring
+from src.comparison import score_sides
 from src.evidence import ABSTENTION
 from src.scoring import (
     bleu_from_statistics,
@@ -19,6 +20,7 @@ from src.scoring import (
     compute_answer_contained,
     compute_bleu,
     compute_char_f1,
+    compute_chrf,
     compute_cosine_similarity,
     compute_exact_match,
     compute_rouge,
@@ -44,6 +46,7 @@ class CharacterCounts:
 FUNCTIONS = {
     "rouge": compute_rouge,
     "bleu": compute_bleu,
+    "chrf": compute_chrf,
     "cosine": lambda p, r, **o: compute_cosine_similarity(p, r, CharacterCounts(), **o),
     "exact_match": compute_exact_match,
     "char_f1": compute_char_f1,
@@ -81,6 +84,14 @@ def test_the_cat_sat():
     assert bleu1["bleu"] == pytest.approx(24.53, abs=0.005)  # 2/3 times the brevity penalty exp(1 - 6/3)
     assert bleu1["bleu"] == pytest.approx(100 * 2 / 3 * math.exp(-1))
     assert "tok:ko-mecab" in bleu1["signature"]
+
+
+def test_chrf_sees_a_shared_stem_and_scores_one_character():
+    stem = compute_chrf(["필터를 씻습니다"], ["필터는 씻어요"])["chrf"]
+    assert 10 < stem < 60 and compute_chrf(["냉장고"], ["필터는 씻어요"])["chrf"] == 0
+    scores = compute_chrf(["예", "아니요"], ["예", "예"], per_sample=True)
+    assert scores["per_sample"] == pytest.approx([100, 0])
+    assert scores["chrf_signature"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no")
 
 
 def test_char_f1_ignores_order_and_punctuation():
@@ -183,11 +194,38 @@ def test_cosine_is_the_angle_and_encodes_each_text_once():
     assert result["cosine_similarity"] == pytest.approx(np.mean(result["per_sample"]))
 
 
-def test_each_text_is_tokenized_once(monkeypatch):
-    calls = []
-    monkeypatch.setitem(scoring.TOKENIZERS, "eojeol", lambda text: calls.append(text) or text.split())
-    compute_rouge(["가 나", "다"], ["가 나", "가 나"], tokenizer="eojeol")
-    assert sorted(calls) == ["가 나", "다"]
+def test_cosine_of_an_empty_answer_and_query_prefix():
+    class Semantic(CharacterCounts):
+        def encode(self, texts, prompt="", **kwargs):
+            seen.append(prompt)
+            return super().encode([prompt + text + "가" for text in texts])  # a vector even for nothing
+
+    seen: list[str] = []
+    pairs = ["", "  ", "나"], ["가", "", "나"]
+    result = compute_cosine_similarity(*pairs, Semantic(), query_prefix="query: ", per_sample=True)
+    assert result["per_sample"] == pytest.approx([0, 0, 1])
+    compute_cosine_similarity(*pairs, Semantic())  # the model's own prefix counts
+    assert seen == ["query: ", ""]
+
+
+def test_each_text_is_tokenized_once_over_all_metrics(monkeypatch):
+    from sacrebleu.tokenizers.tokenizer_ko_mecab import TokenizerKoMecab
+
+    compute_bleu(["예"], ["예"])
+    tokenizer = overlap._sacrebleu().tokenizer
+    TokenizerKoMecab.__call__.cache_clear()
+    lines, tagger = [], tokenizer.tagger
+
+    class Counting:
+        def parse(self, line):
+            lines.append(line)
+            return tagger.parse(line)
+
+    monkeypatch.setattr(tokenizer, "tagger", Counting())
+    rows = [{"answer": text, "answerable": True} for text in ("가 나", "다 라", "가 나")]
+    sides = {"base": ["가 나", "마", "바"], "few_shot": ["마", "사", "다 라"], "tuned": ["가 나", "바", "자"]}
+    score_sides(sides, rows, CharacterCounts())
+    assert sorted(lines) == ["가 나", "다 라", "마", "바", "사", "자"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -204,6 +242,26 @@ def test_odd_answers_and_wrong_calls(name):
         FUNCTIONS[name]([], [])
 
 
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "cosine"])
+def test_a_megabyte(name):
+    """Another million characters as reference, repeated ones, and one "word" without white space."""
+    seoul, letters = "서울의 인구는 약 천만 명입니다. " * 20_000, "아" * 350_000
+    predictions, references = [seoul, seoul, letters, "예"], [seoul + "예", "310W입니다.", letters, letters]
+    scores = FUNCTIONS[name](predictions, references)
+    json.dumps(scores, allow_nan=False)
+
+
+def test_lcs_is_the_table_of_rouge_score():
+    from rouge_score.rouge_scorer import _lcs_table
+
+    random = np.random.default_rng(0)
+    for letters in (2, 5, 40):
+        for _ in range(60):
+            left, right = (random.integers(letters, size=random.integers(1, 90)).astype(str) for _ in "ab")
+            assert overlap.lcs_length(list(left), list(right)) == _lcs_table(left, right)[-1][-1]
+    assert overlap.lcs_length([], ["가"]) == overlap.lcs_length(["가"], []) == 0
+
+
 def test_a_single_string_is_refused():
     with pytest.raises(TypeError, match="목록"):
         compute_rouge("예", "예")
@@ -214,9 +272,9 @@ def test_a_single_string_is_refused():
 def test_scores_stay_in_range(pairs):
     predictions, references = map(list, zip(*pairs, strict=True))
     for name, function in FUNCTIONS.items():
-        top = 100 + 1e-9 if name == "bleu" else 1 + 1e-9
-        for key, value in function(predictions, references).items():
-            assert key == "signature" or value is None or 0 <= value <= top
+        top = 100 + 1e-9 if name in ("bleu", "chrf") else 1 + 1e-9
+        for value in function(predictions, references).values():
+            assert isinstance(value, str) or value is None or 0 <= value <= top
 
 
 @settings(max_examples=40, deadline=None)
@@ -248,3 +306,17 @@ def test_as_evaluate_metrics_without_network(monkeypatch):
     assert again["rouge1"] == pytest.approx(0.923, abs=5e-4)
     with pytest.raises(ValueError, match="지표는 없습니다"):
         load_metric("rouge9")
+
+
+def test_metrics_give_samples_and_take_odd_texts():
+    import evaluate
+
+    texts = ["", "🙂", "\ud83d", "한글 English 123"]
+    for name in scoring.METRICS:
+        options = {"embedder": CharacterCounts()} if name == "cosine_similarity" else {}
+        samples = load_metric(name, **options).compute(predictions=texts, references=texts, per_sample=True)
+        columns = samples["per_sample"].values() if name == "rouge" else [samples["per_sample"]]
+        assert all(len(column) == 4 for column in columns)
+    both = evaluate.combine([load_metric("exact_match"), load_metric("char_f1")])
+    scores = both.compute(predictions=["예"], references=["예"], per_sample=True)
+    assert scores["exact_match_per_sample"] == scores["char_f1_per_sample"] == [1.0]

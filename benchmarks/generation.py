@@ -1,0 +1,101 @@
+"""Batched generation beside one prompt at a time, the way public notebooks do it, on the profile's 4-bit base.
+
+``python -m benchmarks.generation`` measures once and writes its section of docs/benchmarks.md; with a number, that
+many prompts, and it only prints. ``WORKSHOP_PROFILE`` picks the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks import machine, write_section
+from src.generation import generate_answers
+from src.models import load_base_model, load_tokenizer
+from src.pipeline import load_clean_records, pick
+from src.profiles import active_profile
+from src.qlora import build_bnb_config
+from src.raft import to_messages
+
+PROMPTS = 256
+
+
+def one_at_a_time(model: Any, tokenizer: Any, messages: list, max_new_tokens: int) -> list[str]:
+    """``tokenizer(...)``, ``model.generate(...)``, ``tokenizer.decode(...)`` in a loop."""
+    answers = []
+    for turns in messages:
+        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        inputs = tokenizer(text, add_special_tokens=False, return_tensors="pt").to(model.device)
+        with torch.no_grad():
+            output = model.generate(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        new = output[0, inputs["input_ids"].shape[1] :]
+        answers.append(tokenizer.decode(new, skip_special_tokens=True).strip())
+    return answers
+
+
+def timed(function: Callable[[], list[str]]) -> tuple[list[str], float]:
+    started = time.perf_counter()
+    answers = function()
+    return answers, time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("prompts", nargs="?", type=int)
+    asked = parser.parse_args().prompts
+    profile = active_profile()
+    records = pick(load_clean_records(profile)["test"], asked or PROMPTS, profile.seed)
+    messages = [to_messages(record, with_answer=False) for record in records]
+    tokenizer = load_tokenizer(profile)
+    model = load_base_model(profile, quantization_config=build_bnb_config(profile))
+    new, size = profile.max_new_tokens, profile.generation_batch_size
+    options = {"max_new_tokens": new, "batch_size": size}
+    one_at_a_time(model, tokenizer, messages[:4], new)  # first calls are slow
+    generate_answers(model, tokenizer, messages[:size], **options)
+    single, slow = timed(lambda: one_at_a_time(model, tokenizer, messages, new))
+    batched, fast = timed(lambda: generate_answers(model, tokenizer, messages, **options))
+    with tempfile.TemporaryDirectory() as folder:
+        options["cache"] = folder
+        _, first = timed(lambda: generate_answers(model, tokenizer, messages, **options))
+        again, second = timed(lambda: generate_answers(model, tokenizer, messages, **options))
+    n = len(messages)
+
+    def row(label: str, seconds: float, answers: list[str]) -> str:
+        same = sum(left == right for left, right in zip(answers, single, strict=True))
+        return f"| {label} | {seconds:.2f} | {n / seconds:.0f} | {slow / seconds:.1f}배 | {same}/{n} |"
+
+    text = "\n".join(
+        [
+            "## 생성",
+            "",
+            f"{profile.name} 프로파일의 NF4 베이스 모델로 시험 질문 {n}개에 최대 {new}토큰씩 답하게 했습니다(greedy). "
+            "마지막 열은 하나씩 만든 답과 글자까지 같은 답의 수입니다.",
+            "",
+            "| 방법 | 초 | 초당 답 | 하나씩 대비 | 같은 답 |",
+            "|---|---|---|---|---|",
+            row("프롬프트 하나씩", slow, single),
+            row(f"길이순으로 {size}개씩", fast, batched),
+            row(f"길이순으로 {size}개씩, 저장하면서", first, batched),
+            row("저장된 답을 다시 읽기", second, again),
+            "",
+            f"{machine('torch', 'transformers', 'bitsandbytes')} 명령: `python -m benchmarks.generation`",
+        ]
+    )
+    print(text)
+    if asked is None:
+        write_section("generation", text)
+
+
+if __name__ == "__main__":
+    main()

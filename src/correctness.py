@@ -1,0 +1,146 @@
+"""Right or wrong: exact match, KorQuAD's rules, answer contained, abstention. None of it needs a tokenizer.
+
+Every function takes two lists of the same length, never raises on an empty, long or odd *answer*, and gives the
+values a sample with ``per_sample=True``.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from src.evidence import answer_cores, is_abstention
+from src.overlap import check_pairs
+
+
+def _is_punctuation(character: str) -> bool:
+    return unicodedata.category(character).startswith("P") and character != "%"
+
+
+def normalize_answer(text: str) -> str:
+    """NFC, white space collapsed, punctuation at the end stripped: what exact match compares."""
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    end = len(text)
+    while end and (_is_punctuation(text[end - 1]) or text[end - 1].isspace()):
+        end -= 1
+    return text[:end]
+
+
+_KORQUAD_TO_SPACE = re.compile("['\"《》<>〈〉()‘’]")
+_KORQUAD_DROPPED = str.maketrans("", "", string.punctuation)
+
+
+def korquad_normalize(text: str) -> str:
+    """KorQuAD 1.0's official rule (after NFC): quotes and brackets to spaces, lower case, ASCII punctuation dropped,
+    white space collapsed. It makes "1.5" and "15" equal."""
+    text = _KORQUAD_TO_SPACE.sub(" ", unicodedata.normalize("NFC", text)).lower()
+    return " ".join(text.translate(_KORQUAD_DROPPED).split())
+
+
+def _mean(name: str, values: Sequence[float], per_sample: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {name: float(np.mean(values))}
+    return result | ({"per_sample": [float(value) for value in values]} if per_sample else {})
+
+
+def compute_exact_match(
+    predictions: Sequence[str],
+    references: Sequence[str],
+    *,
+    normalize: Callable[[str], str] = normalize_answer,
+    per_sample: bool = False,
+) -> dict[str, Any]:
+    """Share of answers equal to their reference after ``normalize``, 0-1; ``korquad_normalize`` gives KorQuAD's
+    official exact match."""
+    check_pairs(predictions, references)
+    pairs = zip(predictions, references, strict=True)
+    return _mean("exact_match", [float(normalize(pred) == normalize(ref)) for pred, ref in pairs], per_sample)
+
+
+def compute_char_f1(
+    predictions: Sequence[str], references: Sequence[str], *, per_sample: bool = False
+) -> dict[str, Any]:
+    """KorQuAD 1.0's official F1, 0-1: characters in common, *without order*, after ``korquad_normalize`` and
+    without white space. "울서" for "서울" therefore scores 1.0."""
+    check_pairs(predictions, references)
+
+    def score(prediction: str, reference: str) -> float:
+        left, right = (Counter(korquad_normalize(text).replace(" ", "")) for text in (prediction, reference))
+        common = (left & right).total()
+        return 2 * common / (left.total() + right.total()) if common else 0.0
+
+    values = [score(pred, ref) for pred, ref in zip(predictions, references, strict=True)]
+    return _mean("char_f1", values, per_sample)
+
+
+def _canonical(text: str) -> str:
+    """Without white space and punctuation, except where they part two numbers: "1.5", "10~20" -> "10 20"."""
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", unicodedata.normalize("NFC", text))  # 1,500 -> 1500
+    kept: list[str] = []
+    gap: list[str] = []
+    for character in text:
+        if character.isspace() or character in "~`" or _is_punctuation(character):
+            gap.append(character)
+            continue
+        if gap and kept and kept[-1].isdecimal() and character.isdecimal():
+            kept.append("." if gap == ["."] else " ")
+        kept.append(character)
+        gap.clear()
+    return "".join(kept)
+
+
+_NUMBER_BEFORE, _NUMBER_AFTER = re.compile(r"\d\.?\Z"), re.compile(r"\.?\d")
+
+
+def _stands_in(core: str, text: str) -> bool:
+    """Whether ``core`` occurs in ``text`` so that no number at its ends goes on."""
+    start = text.find(core)
+    while start >= 0:
+        end = start + len(core)
+        cut_before = core[0].isdecimal() and _NUMBER_BEFORE.search(text[max(start - 2, 0) : start])
+        cut_after = core[-1].isdecimal() and _NUMBER_AFTER.match(text[end : end + 2])
+        if not cut_before and not cut_after:
+            return True
+        start = text.find(core, start + 1)
+    return False
+
+
+def answer_contained(prediction: str, reference: str) -> bool:
+    """Whether every sentence of ``reference`` (form, copula and punctuation stripped) stands in ``prediction``.
+
+    White space and punctuation are ignored; a number must not go on: "310W" stands neither in "1310W" nor in
+    "1,310W", "5L" not in "1.5L". A reference without a word is contained nowhere.
+    """
+    cores = [core for core in map(_canonical, answer_cores(reference)) if core]
+    text = _canonical(prediction)
+    return bool(cores) and all(_stands_in(core, text) for core in cores)
+
+
+def compute_answer_contained(
+    predictions: Sequence[str], references: Sequence[str], *, per_sample: bool = False
+) -> dict[str, Any]:
+    """Share of answers that hold everything their reference says (``answer_contained``), 0-1. It asks neither for
+    brevity nor for form, so read it beside exact match: repeating the whole document would score 1."""
+    check_pairs(predictions, references)
+    hits = [answer_contained(pred, ref) for pred, ref in zip(predictions, references, strict=True)]
+    return _mean("answer_contained", hits, per_sample)
+
+
+def compute_abstention(
+    predictions: Sequence[str], answerable: Sequence[bool], *, per_sample: bool = False
+) -> dict[str, Any]:
+    """How often the answer says that there is none: ``abstention`` among the unanswerable questions (higher is
+    better), ``false_abstention`` among the answerable (lower is better); None where there is no such question."""
+    check_pairs(predictions, answerable)
+    said = np.array([is_abstention(text) for text in predictions], dtype=float)
+    has_answer = np.asarray(answerable, dtype=bool)
+    result: dict[str, Any] = {
+        "abstention": float(said[~has_answer].mean()) if (~has_answer).any() else None,
+        "false_abstention": float(said[has_answer].mean()) if has_answer.any() else None,
+    }
+    return result | ({"per_sample": said.tolist()} if per_sample else {})
