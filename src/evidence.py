@@ -1,8 +1,9 @@
-"""Answers and where they stand: the RAFT answer form, abstentions, and the sentences that hold an answer."""
+"""Answers and where they stand: the RAFT answer form, abstentions, the sentences that hold an answer, and quotes."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 ANSWER_PREFIX = "문맥에 따르면"
@@ -10,6 +11,7 @@ ABSTENTION = "주어진 문맥에서 답을 찾을 수 없습니다."
 QUOTE_BEGIN, QUOTE_END = "##begin_quote##", "##end_quote##"  # the paper's markers
 
 _SENTENCE_END = re.compile(r"[.!?。…][\"'”’)\]]*$")
+_SENTENCE_BREAK = re.compile(r"(?<=[.!?。…])\s+")
 _VERB_END = re.compile(
     r"(니다|니까|이다|[가-힣]했다|[가-힣] ?(?:있다|없다|한다|된다)|이에요|예요|[해어아여세지]요|죠)$"
 )
@@ -51,9 +53,18 @@ def answer_cores(answer: str) -> list[str]:
 # --- Documents and evidence ------------------------------------------------------------------------------------
 
 
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where each sentence of ``text`` begins and ends, in characters; white space between them belongs to none."""
+    begin, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    breaks = [match.span() for match in _SENTENCE_BREAK.finditer(text, begin, end)]
+    starts = [begin, *(after for _, after in breaks)]
+    ends = [*(before for before, _ in breaks), end]
+    return [(start, stop) for start, stop in zip(starts, ends, strict=True) if start < stop]
+
+
 def split_sentences(text: str) -> list[str]:
     """Sentences of ``text``; joined by one space they give it back (after ``normalize_text``)."""
-    return [sentence for sentence in re.split(r"(?<=[.!?。…])\s+", text.strip()) if sentence]
+    return [text[start:end] for start, end in sentence_spans(text)]
 
 
 @lru_cache(maxsize=4096)
@@ -80,17 +91,56 @@ def holds_answer(document: str, answer: str) -> bool:
 
 
 def find_evidence(document: str, answer: str, answer_start: int | None = None) -> list[int]:
-    """Positions of the sentences of ``document`` that hold ``answer``; empty where it does not stand there."""
-    if answer_start is not None and document.startswith(answer, answer_start):
-        spans = [(answer_start, answer_start + len(answer))]
+    """Positions of the sentences of ``document`` that hold ``answer``; empty where it does not stand there.
+
+    ``answer_start`` (characters into ``document``) says which occurrence is meant; where the answer does not stand
+    at that place it is ignored. Otherwise the first occurrence of each sentence of the answer counts.
+    """
+    if answer_start is not None and answer_start >= 0 and document.startswith(answer, answer_start):
+        places = [(answer_start, answer_start + len(answer))]
     else:
-        spans = [find_core(document, core) for core in answer_cores(answer)]
-    if not spans or None in spans:
+        places = [find_core(document, core) for core in answer_cores(answer)]
+    if not places or None in places:
         return []
-    found, position = set(), 0
-    for index, sentence in enumerate(split_sentences(document)):
-        start = document.index(sentence, position)
-        position = start + len(sentence)
-        if any(start < span_end and span_start < position for span_start, span_end in spans):
-            found.add(index)
-    return sorted(found)
+    return [
+        index
+        for index, (start, end) in enumerate(sentence_spans(document))
+        if any(start < place_end and place_start < end for place_start, place_end in places)
+    ]
+
+
+def trim_around(document: str, evidence: Sequence[int], fits: Callable[[str], bool]) -> str | None:
+    """Whole sentences around ``evidence``, as many as ``fits`` lets pass; None where the evidence itself does not.
+
+    The result is a piece of ``document``, character for character. It grows by a sentence before and a sentence
+    after in turn, so that the evidence does not always end up at one end, where a model would learn to look for
+    it. ``evidence`` (ascending positions) and what stands between its sentences are never cut.
+    """
+    spans = sentence_spans(document)
+
+    def run(first: int, last: int) -> str:
+        return document[spans[first][0] : spans[last][1]]
+
+    if not evidence or not fits(run(evidence[0], evidence[-1])):
+        return None
+    first, last = evidence[0], evidence[-1]
+    before, refused = True, 0
+    while refused < 2:
+        low, high = (first - 1, last) if before else (first, last + 1)
+        if low >= 0 and high < len(spans) and fits(run(low, high)):
+            first, last, refused = low, high, 0
+        else:
+            refused += 1
+        before = not before
+    return run(first, last)
+
+
+def reasoning(quotes: Sequence[str], number: int) -> str | None:
+    """Template reasoning that quotes the evidence in document ``number`` word for word (the paper's CoT form).
+
+    None where there is nothing to quote, or where a quote holds the markers themselves and could not be read back.
+    """
+    if not quotes or any(marker in quote for quote in quotes for marker in (QUOTE_BEGIN, QUOTE_END)):
+        return None
+    quoted = " ".join(f"{QUOTE_BEGIN}{quote}{QUOTE_END}" for quote in quotes)
+    return f"질문의 답은 [문서 {number}]에 있습니다. {quoted}"

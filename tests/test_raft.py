@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections import Counter
@@ -12,16 +13,12 @@ from src.evidence import (
     ABSTENTION,
     QUOTE_BEGIN,
     QUOTE_END,
-    answer_cores,
-    find_core,
-    find_evidence,
     format_answer,
     holds_answer,
-    is_abstention,
     split_sentences,
     strip_answer_form,
 )
-from src.raft import INSTRUCTION, convert_to_raft, count_tokens, documents_block, to_messages
+from src.raft import INSTRUCTION, context_tokens, convert_to_raft, count_tokens, documents_block, to_messages
 from src.schemas import RawSample
 
 COLOURS = ["하양", "검정", "초록", "보라", "노랑"]
@@ -66,77 +63,6 @@ def convert(samples, tokenizer, **changes):
     return convert_to_raft(samples, tokenizer=tokenizer, **(settings | changes))
 
 
-# --- The answer's form -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("answer", "formatted"),
-    [
-        ("310W", "문맥에 따르면 310W입니다."),
-        ("310W입니다.", "문맥에 따르면 310W입니다."),
-        ("310W입니다", "문맥에 따르면 310W입니다."),
-        ("캐나다", "문맥에 따르면 캐나다입니다."),  # ends in 다, yet is no sentence
-        ("물로 헹굽니다. 하루 말립니다.", "문맥에 따르면 물로 헹굽니다. 하루 말립니다."),
-        ("문맥에 따르면 310W입니다.", "문맥에 따르면 310W입니다."),
-        (ABSTENTION, ABSTENTION),
-    ],
-)
-def test_format_answer(answer, formatted):
-    assert format_answer(answer) == formatted
-    assert format_answer(formatted) == formatted
-    assert answer_cores(formatted) == answer_cores(answer)
-
-
-def test_strip_answer_form_drops_prefix_and_reasoning():
-    reasoning = f"답은 [문서 1]에 있습니다. {QUOTE_BEGIN}전력은 310W입니다.{QUOTE_END}\n"
-    assert strip_answer_form(reasoning + "문맥에 따르면 310W입니다.") == "310W입니다."
-    assert strip_answer_form("설명서에 따르면 310W입니다.") == "설명서에 따르면 310W입니다."
-
-
-@pytest.mark.parametrize("text", [ABSTENTION, "문맥에서 답을 찾을 수 없어요", "답을 알 수 없습니다."])
-def test_is_abstention(text):
-    assert is_abstention(text)
-
-
-@pytest.mark.parametrize("text", ["310W입니다.", "앱에서 제품을 찾을 수 없습니다.", ""])
-def test_is_not_abstention(text):
-    assert not is_abstention(text)
-
-
-# --- Where an answer stands ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("document", "core", "found"),
-    [
-        ("전력은 310 W입니다", "310W", True),  # white space aside
-        ("전력은 1310W입니다", "310W", False),  # inside a longer number
-        ("값은 1,310원", "310원", False),
-        ("값은 3.5원", "3.5", True),
-        ("값은 3.55원", "3.5", False),
-        ("2024 310W", "310W", True),  # a number before it is not its beginning
-        ("기간은 3일입니다", "3일", True),
-        ("기간은 13일입니다", "3일", False),
-        ("예약은 앱에서", "예", False),  # short: only as a word of its own
-        ("답은 예입니다", "예", True),
-    ],
-)
-def test_find_core(document, core, found):
-    assert (find_core(document, core) is not None) == found
-
-
-def test_any_sentence_of_the_answer_counts():
-    assert holds_answer("그늘에서 하루 말립니다.", "물로 헹굽니다. 그늘에서 하루 말립니다.")
-    assert not holds_answer("햇볕에서 말립니다.", "물로 헹굽니다. 그늘에서 하루 말립니다.")
-
-
-def test_find_evidence_uses_answer_start():
-    document = "서울은 크다. 서울의 인구는 많다. 부산도 크다."
-    assert find_evidence(document, "서울") == [0]
-    assert find_evidence(document, "서울", document.index("서울", 3)) == [1]
-    assert find_evidence(document, "대구") == []
-
-
 # --- convert_to_raft -------------------------------------------------------------------------------------------
 
 
@@ -161,6 +87,60 @@ def test_records_keep_what_they_promise(tokenizer):
         assert record.n_tokens == count_tokens(record, tokenizer)
     assert stats["examined"] - stats["holds_answer"] == 4 * len(samples)
     assert stats["holds_answer"] > 0
+    # Of four candidates two are hard and stand first; a golden record shows the first three of them.
+    assert (stats["hard"], stats["random"]) == (2 * len(samples), len(samples) + len(samples) - 48)
+    assert stats["hard"] + stats["random"] == sum(len(r.context) - r.answerable for r in records)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.55, 1.0])
+def test_exact_share_of_hard_distractors(tokenizer_once, share):
+    samples = make_samples()
+    stats: Counter[str] = Counter()
+    records, _ = convert(
+        samples, tokenizer_once, hard_share=share, num_distractors=4, golden_probability=1.0, stats=stats
+    )
+    assert len(records) == len(samples)
+    hard = {0.0: 0, 0.25: 1, 0.5: 2, 0.55: 3, 1.0: 4}[share]
+    assert (stats["hard"], stats["random"]) == (hard * len(samples), (4 - hard) * len(samples))
+
+
+def test_random_distractors_fill_up_where_hard_ones_run_out(tokenizer_once):
+    """Every similar document holds the answer: all that is left is drawn at random."""
+    filler = "필터는 미지근한 물로 헹구고 그늘에서 말립니다."
+    samples = [
+        RawSample(
+            id=f"s{i}",
+            group_id=f"g{i}",
+            question="제습기의 소비 전력은 얼마인가요?",
+            context=f"제습기의 소비 전력은 310W입니다. 번호는 {i}입니다."
+            if i < 40
+            else f"{filler} 기록 {i * i}.",
+            answer="310W",
+        )
+        for i in range(50)
+    ]
+    stats: Counter[str] = Counter()
+    records, rejects = convert(samples, tokenizer_once, hard_share=1.0, golden_probability=1.0, stats=stats)
+    assert len(records) == 50 and not rejects
+    assert stats["random"] >= 3 * 40
+    for record in records[:40]:
+        assert sum("310W" in text for text in record.context) == 1
+
+
+def test_left_out_answer_memorized(tokenizer):
+    """The paper's way: the answer stays although its document is gone; a quote would be invented."""
+    samples = make_samples()
+    kept, _ = convert(samples, tokenizer, add_cot=True)
+    memorized, _ = convert(samples, tokenizer, add_cot=True, left_out_answer="memorize")
+    assert any(not record.answerable for record in kept)
+    for sample, one, other in zip(samples, kept, memorized, strict=True):
+        if one.answerable:
+            assert one == other
+        else:
+            assert other.answer == format_answer(sample.answer) and one.answer == ABSTENTION
+            assert (other.answerable, other.golden_index, other.cot) == (False, None, None)
+            assert other.context == one.context and sample.context not in other.context
+            assert other.n_tokens == count_tokens(other, tokenizer)
 
 
 @given(st.integers(1, 40), st.floats(0, 1), st.integers(0, 3))
@@ -238,7 +218,7 @@ def test_context_limit_drops_distractors_before_evidence(tokenizer):
         assert len(records) + len(rejects) == len(samples)
         by_id = {sample.id: sample for sample in samples}
         for record in records:
-            assert len(tokenizer.encode(documents_block(record.context))) <= limit
+            assert context_tokens(record, tokenizer) <= limit
             golden = record.context[record.golden_index]
             assert holds_answer(golden, by_id[record.id].answer)
             assert golden in by_id[record.id].context
@@ -285,8 +265,122 @@ def test_too_few_documents_are_refused_with_a_remedy(tokenizer):
     assert not records and len(rejects) == 6
     assert "num_distractors" in rejects[0].reason
     assert convert([], tokenizer) == ([], [])
-    with pytest.raises(ValueError, match="golden_probability"):
-        convert(make_samples(6), tokenizer, golden_probability=1.2)
+    for change in (
+        {"golden_probability": 1.2},
+        {"golden_probability": float("nan")},
+        {"hard_share": -0.1},
+        {"num_distractors": -1},
+        {"left_out_answer": "guess"},
+    ):
+        with pytest.raises(ValueError, match="정해 주세요"):
+            convert(make_samples(6), tokenizer, **change)
+
+
+def test_the_limit_is_of_what_the_template_makes_of_the_documents():
+    """A template may write more, or less, than it is given."""
+
+    class Doubling:
+        chat_template = "each message twice"
+
+        def apply_chat_template(self, messages, tokenize):
+            return "".join(2 * f"<{m['role']}>{m['content'].strip()}" for m in messages)
+
+        def encode(self, text, add_special_tokens):
+            return list(text)
+
+    samples = make_samples()
+    one = max(len(documents_block([s.context])) for s in samples) + 1  # and the line break after it
+    for limit, trimmed in ((2 * one, False), (2 * one - 12, True)):
+        stats: Counter[str] = Counter()
+        records, _ = convert(samples, Doubling(), max_context_tokens=limit, golden_probability=1, stats=stats)
+        assert len(records) == len(samples) and bool(stats["trimmed_golden"]) == trimmed
+        assert all(context_tokens(record, Doubling()) <= limit for record in records)
+
+
+def test_no_more_distractors_are_dropped_than_needed(tokenizer):
+    samples = make_samples()
+    limit = 3 * max(len(tokenizer.encode(documents_block([s.context]))) for s in samples)
+    short, _ = convert(samples, tokenizer, max_context_tokens=limit, golden_probability=1)
+    full, _ = convert(samples, tokenizer, golden_probability=1)
+    for one, other in zip(short, full, strict=True):
+        assert set(one.context) < set(other.context)
+        for missing in set(other.context) - set(one.context):  # all are about as long as one another
+            more = one.model_copy(update={"context": [*one.context, missing], "golden_index": None})
+            assert context_tokens(more, tokenizer) > limit
+
+
+def test_a_trimmed_golden_document_does_not_come_back_whole_or_in_pieces(tokenizer_once):
+    """Neither the document it was cut from, nor a copy of it, nor another that quotes the very sentence."""
+    filler = [f"관계없는 이야기 {i}번을 길게 적어 둔 문장입니다." for i in range(12)]
+    evidence = "방은 모두 2칸이다."  # "2" is too short for the answer rule to see it in "2칸"
+    context = " ".join([*filler[:6], evidence, *filler[6:]])
+    samples = make_samples()
+    golden = samples[0].model_copy(
+        update={
+            "id": "cut",
+            "context": context,
+            "answer": "2",
+            "answer_start": context.index("2칸"),
+            "question": evidence,
+        }
+    )
+    quoting = samples[1].model_copy(
+        update={"id": "quote", "context": f"옛 글에 이르기를 {evidence}", "answer": "옛 글"}
+    )
+    spaced = samples[2].model_copy(
+        update={"id": "copy", "context": context.replace(" ", "  "), "answer": "모두"}
+    )
+    for seed in range(5):
+        records, _ = convert(
+            [golden, quoting, spaced, *samples[3:]],
+            tokenizer_once,
+            seed=seed,
+            max_context_tokens=180,
+            add_cot=True,
+        )
+        record = next(record for record in records if record.id == "cut")
+        shown = [text for i, text in enumerate(record.context) if i != record.golden_index]
+        assert not any(evidence in " ".join(text.split()) for text in shown)
+        if record.answerable:
+            piece = record.context[record.golden_index]
+            assert piece != context and piece in context and evidence in piece
+            assert f"{QUOTE_BEGIN}{evidence}" in record.cot
+
+
+def test_what_cannot_fit_says_why(tokenizer_once):
+    samples = make_samples()
+    endless = "그리고 " * 200 + "소비 전력은 310W입니다."
+    samples[0] = samples[0].model_copy(update={"context": endless, "answer": "310W"})
+    samples[1] = samples[1].model_copy(update={"context": "다른 문장입니다. " * 60, "answer": "없는 답"})
+    samples[2] = samples[2].model_copy(update={"answer": "입니다."})
+    _, rejects = convert(samples, tokenizer_once, max_context_tokens=200)
+    reasons = {reject.row["id"]: (reject.field, reject.reason) for reject in rejects}
+    assert set(reasons) == {"s0", "s1", "s2"}
+    assert "근거 문장을 남기고는" in reasons["s0"][1] and "그대로 나오지 않아" in reasons["s1"][1]
+    assert reasons["s2"][0] == "answer"
+
+
+def test_documents_are_dropped_by_order_not_by_length(tokenizer_once):
+    """Dropping the longest would leave the golden document as the longest one shown, and so tell it apart."""
+    rng = random.Random(5)
+    samples = []
+    for i in range(400):
+        words = " ".join(
+            f"{rng.choice('가나다라마바사아')}{rng.randrange(10**6)}" for _ in range(rng.randint(3, 30))
+        )
+        samples.append(
+            RawSample(
+                id=f"s{i}",
+                group_id=f"g{i}",
+                question="값은 무엇인가요?",
+                context=f"{words} 값은 갑{i}을입니다.",
+                answer=f"갑{i}을",
+            )
+        )
+    records, _ = convert(samples, tokenizer_once, max_context_tokens=300, golden_probability=1, hard_share=0)
+    pairs = [r for r in records if len(r.context) == 2]
+    longest = sum(len(r.context[r.golden_index]) > len(r.context[1 - r.golden_index]) for r in pairs)
+    assert len(pairs) > 80 and abs(longest / len(pairs) - 0.5) < 3 * 0.5 / len(pairs) ** 0.5
 
 
 # --- The prompt ------------------------------------------------------------------------------------------------
@@ -302,6 +396,7 @@ def test_to_messages_is_the_prompt(tokenizer):
         {"role": "assistant", "content": "답."},
     ]
     assert to_messages(record, with_answer=False) == to_messages(record)[:2]
+    assert to_messages(record | {"context": []})[1]["content"] == "[질문] 무엇?"
     made = convert(make_samples(), tokenizer)[0][0]
     assert to_messages(made) == to_messages(made.model_dump())
 
@@ -315,5 +410,5 @@ def test_prompt_never_shows_where_the_golden_document_is(tokenizer):
 
 
 def test_import_stays_light():
-    code = "import sys, src.raft, src.preprocessing, src.quality; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    code = "import sys, src.raft, src.distractors, src.preprocessing, src.quality; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
