@@ -26,10 +26,10 @@ class Choice(NamedTuple):
     hard: int
     too_long: int
 
-    def mix(self, count: int, hard_share: float) -> tuple[list[str], list[str]]:
-        """(hard, random): ``count`` of the documents, ``hard_count`` of them hard; one kind fills up for the other."""
-        hard, others = self.documents[: self.hard], self.documents[self.hard :]
-        hard_part = hard[: max(hard_count(count, hard_share), count - len(others))]
+    def mix(self, hard: int, count: int) -> tuple[list[str], list[str]]:
+        """(hard, random): ``count`` of the documents, ``hard`` of them hard; one kind fills up for the other."""
+        similar, others = self.documents[: self.hard], self.documents[self.hard :]
+        hard_part = similar[: max(hard, count - len(others))]
         return hard_part, others[: count - len(hard_part)]
 
 
@@ -51,13 +51,11 @@ class DistractorPicker:
         self,
         samples: Sequence[RawSample],
         *,
-        hard_share: float,
         fits: Callable[[str], bool],
         stats: Counter[str],
     ):
         self.documents = list(dict.fromkeys(sample.context for sample in samples))
         self.index = {document: i for i, document in enumerate(self.documents)}
-        self.hard_share = hard_share
         self.fits = fits
         self.stats = stats
         # Without white space, as the answer rule compares: a plain search here spares most regular expressions.
@@ -65,12 +63,19 @@ class DistractorPicker:
         self.similar, self.copies = _neighbours(self.documents, [sample.question for sample in samples])
 
     def choose(
-        self, row: int, sample: RawSample, evidence: Sequence[str], count: int, rng: random.Random
+        self,
+        row: int,
+        sample: RawSample,
+        evidence: Sequence[str],
+        *,
+        hard: int,
+        count: int,
+        rng: random.Random,
     ) -> Choice:
         """Up to ``count`` documents for the sample at position ``row``.
 
-        Exactly ``ceil(count * hard_share)`` are hard, the ones most similar to the question (same product, same
-        topic), and stand first; the others are drawn at random, and fill up where hard ones run out. None is the
+        The first ``hard`` are those most similar to the question (same product, same topic); the others are drawn
+        at random, and fill up where hard ones run out. None is the
         golden document or a near copy of it or of another one chosen, and none holds the answer or one of the
         ``evidence`` sentences (an answer as short as "2" is not recognised in "2명", its sentence is).
         """
@@ -101,13 +106,13 @@ class DistractorPicker:
                 refused.update(self.copies[candidate])
             return len(chosen)
 
-        hard = take(self.similar[row], hard_count(count, self.hard_share))
+        similar = take(self.similar[row], hard)
         everything = range(len(self.documents))
         drawn = min(FIRST_DRAW, len(everything))
         if take(rng.sample(everything, drawn), count) < count and drawn < len(everything):
             take(rng.sample(everything, len(everything)), count)
         self.stats["too_long"] += len(too_long)
-        return Choice([self.documents[candidate] for candidate in chosen], hard, len(too_long))
+        return Choice([self.documents[candidate] for candidate in chosen], similar, len(too_long))
 
     def _holds(self, candidate: int, core: str) -> bool:
         if core.lower() == core.upper() and "".join(core.split()) not in self.compact[candidate]:

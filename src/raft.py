@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from src.distractors import DistractorPicker
+from src.distractors import DistractorPicker, hard_count
 from src.evidence import (
     ABSTENTION,
     answer_cores,
@@ -114,16 +114,17 @@ def convert_to_raft(
     Args:
         samples: of one split; distractors come from these samples' documents only.
         tokenizer: counts tokens; its chat template, where it has one, writes the prompt that is counted.
-        num_distractors: beside the golden document. Where that is left out one more distractor takes its place.
+        num_distractors: beside the golden document. Where that is left out one more, hard one takes its place.
         golden_probability: the paper's P; exactly ``round(n * P)`` of the n records keep the golden document.
         max_context_tokens: that the documents may add to the templated prompt (``context_tokens``). Whole
             distractors go first, the last drawn before the others: a shortened one would tell by its length that
             it is not the golden document. Then sentences of the golden document far from the evidence go; never
             the evidence.
         add_cot: write reasoning that quotes the evidence (only where the golden document is shown).
-        hard_share: of the n distractors of a record (one more where the golden document is left out),
-            ``ceil(n * hard_share)`` are those most similar to the question, the rest random; random ones go first
-            where tokens run short.
+        hard_share: of the ``num_distractors``, ``ceil(num_distractors * hard_share)`` are those most similar to the
+            question, the rest random; random ones go first where tokens run short. What takes a left-out golden
+            document's place is a hard one too: otherwise one more unrelated document would tell, without reading,
+            that there is no answer.
         left_out_answer: where the golden document is left out, answer with an abstention or, as the paper does,
             with the sample's own answer, to be memorized. ``answerable`` (from the documents) is False either way.
         seed: of everything drawn here.
@@ -149,8 +150,10 @@ def convert_to_raft(
         return [], []
     stats = Counter() if stats is None else stats
     budget = _Budget(tokenizer, instruction, max_context_tokens)
-    picker = DistractorPicker(samples, hard_share=hard_share, fits=budget.fits, stats=stats)
-    wanted = num_distractors + (golden_probability < 1)  # a left-out golden document needs a replacement
+    picker = DistractorPicker(samples, fits=budget.fits, stats=stats)
+    hard_wanted = hard_count(num_distractors, hard_share)
+    replacement = int(golden_probability < 1)  # of a golden document that is left out
+    wanted = num_distractors + replacement
 
     # First see which samples can become a record at all, so that the share of golden ones is exact afterwards.
     ready, rejects = [], []
@@ -164,7 +167,7 @@ def convert_to_raft(
             stats["trimmed_golden"] += golden is not None
         sentences = split_sentences(sample.context)
         quotes = [sentences[i] for i in evidence]
-        choice = picker.choose(row, sample, quotes, wanted, rng)
+        choice = picker.choose(row, sample, quotes, hard=hard_wanted + replacement, count=wanted, rng=rng)
         # Where the limit keeps distractors out they may be fewer, but what is shown must not be nothing.
         needed = wanted - num_distractors if choice.too_long else wanted
         if refusal := _refusal(sample, golden, quotes, max_context_tokens, needed, len(choice.documents)):
@@ -180,7 +183,8 @@ def convert_to_raft(
     for position, (sample, golden, quotes, choice, record_seed, rng) in enumerate(ready):
         answerable = position in with_golden
         # In the order in which documents may stay: golden, hard, random. One alone always fits.
-        hard, others = choice.mix(num_distractors + (not answerable), hard_share)
+        left_out = int(not answerable)
+        hard, others = choice.mix(hard_wanted + left_out, num_distractors + left_out)
         documents = [*([golden] if answerable else []), *hard, *others]
         shown = len(documents)
         while shown > 1 and sum(map(budget.length, documents[:shown])) > max_context_tokens:

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from src import distractors
-from src.distractors import DistractorPicker
+from src.distractors import DistractorPicker, hard_count
 from src.evidence import holds_answer
 from src.schemas import RawSample
 
@@ -21,8 +21,15 @@ def sample(
 
 def pick(samples, count, *, hard_share=0.5, fits=lambda text: True, row=0, seed=0, evidence=()):
     stats: Counter[str] = Counter()
-    picker = DistractorPicker(samples, hard_share=hard_share, fits=fits, stats=stats)
-    documents, hard, _ = picker.choose(row, samples[row], evidence, count, random.Random(seed))
+    picker = DistractorPicker(samples, fits=fits, stats=stats)
+    documents, hard, _ = picker.choose(
+        row,
+        samples[row],
+        evidence,
+        hard=hard_count(count, hard_share),
+        count=count,
+        rng=random.Random(seed),
+    )
     return documents, hard, stats
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import sys
@@ -87,8 +88,8 @@ def test_records_keep_what_they_promise(tokenizer):
         assert record.n_tokens == count_tokens(record, tokenizer)
     assert stats["examined"] - stats["holds_answer"] == 4 * len(samples)
     assert stats["holds_answer"] > 0
-    # Of four candidates two are hard and stand first; a golden record shows the first three of them.
-    assert (stats["hard"], stats["random"]) == (2 * len(samples), len(samples) + len(samples) - 48)
+    # Two of three are hard, and so is what stands in for a golden document: 60 records, 12 of them without it.
+    assert (stats["hard"], stats["random"]) == (2 * 60 + 12, 60)
     assert stats["hard"] + stats["random"] == sum(len(r.context) - r.answerable for r in records)
 
 
@@ -102,6 +103,21 @@ def test_exact_share_of_hard_distractors(tokenizer_once, share):
     assert len(records) == len(samples)
     hard = {0.0: 0, 0.25: 1, 0.5: 2, 0.55: 3, 1.0: 4}[share]
     assert (stats["hard"], stats["random"]) == (hard * len(samples), (4 - hard) * len(samples))
+
+
+@pytest.mark.parametrize(("count", "share"), [(1, 0.5), (2, 0.5), (2, 1.0), (3, 0.5), (4, 0.25), (4, 0.0)])
+def test_unrelated_documents_do_not_tell_that_there_is_no_answer(tokenizer_once, count, share):
+    """A record without its golden document once held one more random document: counting replaced reading."""
+    samples = make_samples()
+    stats: Counter[str] = Counter()
+    settings = {"num_distractors": count, "hard_share": share, "golden_probability": 0.8}
+    records, rejects = convert(samples, tokenizer_once, stats=stats, **settings)
+    left_out = sum(not record.answerable for record in records)
+    assert not rejects and left_out == 12
+    hard = math.ceil(count * share)
+    assert stats["random"] == (count - hard) * len(records)  # as many in every record
+    assert stats["hard"] == hard * len(records) + left_out
+    assert {len(record.context) for record in records} == {count + 1}
 
 
 def test_random_distractors_fill_up_where_hard_ones_run_out(tokenizer_once):

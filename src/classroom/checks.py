@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from src.classroom.progress import record
+
 # name -> function that returns None when the answer is right, else a hint in Korean.
 EXERCISES: dict[str, Callable[[Any], str | None]] = {}
 
@@ -28,11 +30,12 @@ def hint_for(name: str, answer: Any) -> str | None:
 
 
 def check(name: str, answer: Any) -> None:
-    """Print what to make of ``answer``; ``None`` means: not tried yet."""
+    """Print what to make of ``answer`` and log the attempt; ``None`` means: not tried yet."""
     if answer is None:
         print(f"✏️ 실습 {name}: 아직 비어 있어요. None을 자신의 답으로 바꾸고 셀을 다시 실행해 보세요.")
         return
     hint = hint_for(name, answer)
+    record(name, right=hint is None)
     print(f"✅ 실습 {name}: 맞았어요!" if hint is None else f"💡 실습 {name}: {hint}")
 
 
@@ -121,6 +124,29 @@ def _steps(answer: Any) -> str | None:
     return hints.get(answer, "레코드 수 ÷ (배치 크기 × 누적 횟수)를 올림한 뒤 에폭 수를 곱해 보세요.")
 
 
+@exercise("03-diagnose")
+def _diagnose(answer: Any) -> str | None:
+    right = {"가": "학습률이 작음", "나": "과적합", "다": "정상"}
+    choices = {*right.values(), "학습률이 큼"}
+    if not isinstance(answer, dict) or answer.keys() != right.keys():
+        return '{"가": …, "나": …, "다": …}처럼 세 사람 모두의 답을 적어 주세요.'
+    if unknown := {str(value) for value in answer.values()} - choices:
+        return f"{', '.join(sorted(unknown))}은(는) 보기에 없어요. {', '.join(sorted(choices))} 가운데에서 골라 주세요."
+    hints = {
+        ("가", "정상"): "가의 손실은 처음과 끝이 거의 같아요. 배운 것이 있을까요?",
+        ("가", "학습률이 큼"): "학습률이 크면 손실이 튀어 올라요. 가의 손실은 움직이지 않아요.",
+        ("나", "정상"): "나의 학습 손실만 보면 좋아 보여요. 검증 손실의 마지막 점을 보세요.",
+        ("나", "학습률이 큼"): "학습 손실은 튀지 않고 0까지 내려갔어요. 검증 손실과 견주어 보세요.",
+        ("다", "과적합"): "과적합이면 검증 손실이 다시 올라가요. 다의 검증 손실은 어떤가요?",
+    }
+    for name, value in right.items():
+        if answer[name] != value:
+            return hints.get(
+                (name, answer[name]), f"{name}의 두 선이 어디에서 시작해 어디로 가는지 다시 보세요."
+            )
+    return None
+
+
 # --- 05 --------------------------------------------------------------------------------------------------------
 
 
@@ -148,6 +174,16 @@ def _one_change(answer: Any) -> str | None:
     if len(chosen) == 1:
         return "하나 더 있어요. 기준 실행과 학습률만 다른 실행을 모두 골라 보세요."
     return "기준 실행과 한 줄씩 견주어, 학습률만 다른 것을 골라 보세요. 예: ['A', 'B']"
+
+
+@exercise("05-choose")
+def _choose(answer: Any) -> str | None:
+    hints = {
+        "C": "시험 점수가 가장 높은 것을 골랐어요. 시험 점수로 고르면 그 점수는 더는 공정하지 않아요.",
+        "A": "A는 어느 기준으로도 가장 좋지 않아요. 무엇을 보고 고르는지 먼저 정해 보세요.",
+    }
+    chosen = str(answer).strip().upper()
+    return None if chosen == "B" else hints.get(chosen, "A, B, C 가운데 글자 하나로 적어 주세요.")
 
 
 # --- 01: preprocessing ------------------------------------------------------------------------------------------
@@ -196,6 +232,22 @@ def _leak(answer: Any) -> str | None:
     if rate != 0.75:
         return f"{train}와 {test}에서 0.75가 나와야 하는데 {rate!r}가 나왔어요."
     return None if answer(train, ["마", "바"]) == 0 else "겹치는 문서가 없으면 0이어야 해요."
+
+
+@exercise("01-distractors")
+def _distractors(answer: Any) -> str | None:
+    chosen = {str(name).strip().upper() for name in answer}
+    if unknown := chosen - set("ABCDE"):
+        return f"보기는 A, B, C, D, E예요. {', '.join(sorted(unknown))}은(는) 없어요."
+    if "B" in chosen:
+        return "B의 '31 W'는 띄어쓰기만 다른 정답이에요. 답이 든 문서는 방해 문서가 아니에요."
+    if "C" in chosen:
+        return "C는 골든 문서에 인사말만 더한 복사본이라 답이 들어 있어요."
+    if "D" in chosen:
+        return "D에는 답이 없지만 시험 쪽의 문서예요. 학습에 보여 주면 어떤 일이 생길까요?"
+    if "A" not in chosen:
+        return "A의 '310W'는 '31W'와 다른 값이에요. 숫자의 일부가 겹친다고 답이 든 것은 아니에요."
+    return None if "E" in chosen else "하나 더 있어요. 같은 제품의 문서라도 답이 없으면 좋은 방해 문서예요."
 
 
 @exercise("01-golden-count")
@@ -267,6 +319,44 @@ def _seq_length(answer: Any) -> str | None:
     )
 
 
+@exercise("02-precision")
+def _precision(answer: Any) -> str | None:
+    if not callable(answer):
+        return "두 집합을 받아 (정밀도, 재현율)을 돌려주는 함수를 넣어 주세요. 함수 이름 뒤에 괄호는 붙이지 않아요."
+    result = answer({"가", "나", "다", "라"}, {"다", "라", "마", "바", "사"})
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        return f"값 두 개를 return 정밀도, 재현율 꼴로 돌려주세요. 지금은 {result!r}이(가) 나왔어요."
+    if None in result:
+        return "두 집합이 비어 있지 않으면 두 값을 모두 정할 수 있어요."
+    precision, recall = (round(float(value), 4) for value in result)
+    hints = {
+        (0.5, 0.4): "둘의 순서가 바뀌었어요. 정밀도는 찾은 것의 수로, 재현율은 심은 것의 수로 나눠요.",
+        (40, 50): "퍼센트가 아니라 0과 1 사이의 비율로 돌려주세요.",
+        (2, 2): "맞은 것의 개수예요. 정밀도는 찾은 것의 수로, 재현율은 심은 것의 수로 나눠 주세요.",
+        (1.25, 0.8): "개수끼리만 나누었어요. 심은 것과 찾은 것에 모두 있는 것(&)이 분자예요.",
+        (0.8, 1.25): "개수끼리만 나누었어요. 심은 것과 찾은 것에 모두 있는 것(&)이 분자예요.",
+        (0.2857, 0.2857): "둘을 합친 것(|)으로 나누면 자카드 유사도예요. 두 값은 분모가 서로 달라요.",
+    }
+    if (precision, recall) != (0.4, 0.5):
+        return hints.get(
+            (precision, recall),
+            "심은 것 4개, 찾은 것 5개, 둘 다에 있는 것 2개에서 정밀도 0.4, 재현율 0.5가 나와야 해요.",
+        )
+    try:
+        nothing_found, nothing_planted = tuple(answer({"가"}, set())), tuple(answer(set(), {"가"}))
+    except ZeroDivisionError:
+        return "집합이 비면 0으로 나누게 돼요. 나눌 것이 0개인 값은 None으로 돌려주세요."
+    if nothing_found[0] is not None:
+        return "아무것도 찾지 않았으면 정밀도를 정할 수 없어요. 0이나 1이 아니라 None으로 돌려주세요."
+    if nothing_found[1] is None:
+        return "심은 것이 있는데 아무것도 찾지 않았으면 재현율은 0이에요. None이 아니에요."
+    if nothing_planted[1] is not None:
+        return "심은 것이 없으면 재현율을 정할 수 없어요. None으로 돌려주세요."
+    if nothing_planted[0] != 0 or nothing_found[1] != 0:
+        return "맞은 것이 0개이고 나눌 것이 있으면 0이에요. 정할 수 없을 때만 None이에요."
+    return None
+
+
 # --- 00 -------------------------------------------------------------------------------------------------------
 
 
@@ -313,20 +403,66 @@ def _bits(answer: float) -> str | None:
     )
 
 
+@exercise("00-rank")
+def _rank(answer: Any) -> str | None:
+    if not callable(answer):
+        return "특이값 배열과 허용 오차를 받아 r을 돌려주는 함수를 넣어 주세요. 함수 이름 뒤에 괄호는 붙이지 않아요."
+    import numpy as np
+
+    s = np.array([4.0, 3.0])  # cut to r = 0, 1, 2, the relative error is 1, 0.6, 0
+    half = answer(s, 0.5)
+    if half == 1:
+        return (
+            "[4, 3]을 r=1로 자르면 3이 남고 전체의 크기는 5라서 오차가 0.6이에요. 0.5를 넘으니 더 큰 r이 필요해요. "
+            "제곱을 더한 뒤 제곱근을 씌웠는지 확인해 보세요."
+        )
+    if half != 2:
+        return f"[4, 3]과 0.5에서 2가 나와야 하는데 {half!r}이(가) 나왔어요."
+    if answer(s, 1.0) != 0:
+        return "오차를 100%까지 허용하면 아무것도 남기지 않는 r=0으로 충분해요. r을 0부터 찾아 보세요."
+    if answer(s, 0.6) != 1:
+        return "r=1의 오차가 꼭 0.6이에요. '이하'이므로 같을 때도 인정해 주세요."
+    if answer(s, 0.0) != 2:
+        return "오차를 허용하지 않으면 특이값을 모두 남겨야 해요. r이 len(s)일 때까지 찾아 보세요."
+    return None
+
+
+@exercise("00-accumulation")
+def _accumulation(answer: int) -> str | None:
+    hints = {
+        4: "배치만 줄이고 누적을 그대로 두면, 갱신 한 번에 쓰는 문제가 4분의 1이 됩니다.",
+        1: "배치 1 × 누적 1이면 문제 하나로 한 번 갱신합니다. 처음에는 몇 문제였나요?",
+        8: "배치가 반이 아니라 4분의 1이 되었습니다. 배치 × 누적을 처음과 견주어 보세요.",
+    }
+    return None if answer == 16 else hints.get(answer, "배치 × 누적이 4 × 4와 같아지는 누적을 구해 주세요.")
+
+
 @exercise("00-quiz")
 def _quiz(answer: dict[int, str]) -> str | None:
-    right = {1: "가", 2: "나", 3: "나", 4: "다", 5: "나"}
+    right = {1: "가", 2: "다", 3: "나", 4: "나", 5: "가", 6: "다", 7: "나"}
     hints = {
-        1: "B의 첫 값이 무엇이었는지 2.2절의 코드를 봐 주세요.",
-        2: "3.4절의 출력에서 줄어든 것이 가중치의 비트인지 상수의 비트인지 봐 주세요.",
-        3: "4.3절의 표에서 QLoRA가 줄인 것과 내준 것을 봐 주세요.",
-        4: "5.2절에서 슬라이드의 설정이 붙은 곳이 몇 개였는지 세어 보세요.",
-        5: "7.3절의 회색 부분은 프롬프트입니다. 모델이 프롬프트를 못 본다면 답할 수 없습니다.",
+        (1, "나"): "A는 무작위이지만 B는 무엇에서 시작했나요? 2.2절의 코드를 봐 주세요.",
+        (1, "다"): "0인 것은 어댑터가 더하는 몫입니다. 얼려 둔 W의 출력은 그대로 있습니다.",
+        (2, "가"): "곱해지는 것은 alpha가 아니라 alpha / r입니다.",
+        (2, "나"): "alpha / r에서 r은 분모에 있습니다.",
+        (3, "가"): "3.4절의 출력에서 가중치의 비트는 그대로였습니다. 줄어든 것은 무엇인가요?",
+        (3, "다"): "어댑터는 학습해야 하므로 양자화하지 않습니다.",
+        (4, "가"): "4.5절의 표에서 QLoRA의 토큰/초가 어느 쪽이었는지 봐 주세요.",
+        (4, "다"): "4비트는 W를 반올림한 것입니다. 더 정확해질 까닭이 있을까요?",
+        (5, "나"): "길이를 줄이면 긴 문제가 빠집니다. 배우는 내용이 달라집니다.",
+        (5, "다"): "모델이 달라지면 결과도 달라집니다. 4.2절에서 가장 먼저 바꾼 것은 무엇인가요?",
+        (6, "가"): "PEFT는 이름이 하나도 맞지 않을 때만 오류를 냅니다.",
+        (6, "나"): "5.2절에서 슬라이드의 설정이 붙은 곳이 몇 개였는지 세어 보세요.",
+        (7, "가"): "모델이 프롬프트를 못 본다면 질문에 답할 수 없습니다.",
+        (7, "다"): "7.3절의 그림에서 회색 부분도 자리를 차지하고 있습니다.",
     }
     if missing := sorted(right.keys() - answer.keys()):
         return f"{', '.join(map(str, missing))}번의 답이 없습니다."
     wrong = [number for number, choice in right.items() if answer[number] != choice]
-    return None if not wrong else f"{len(right) - len(wrong)}개 맞았습니다. {wrong[0]}번: {hints[wrong[0]]}"
+    if not wrong:
+        return None
+    lines = [f"{n}번: {hints.get((n, answer[n]), '가, 나, 다 가운데 하나를 적어 주세요.')}" for n in wrong]
+    return "\n   ".join([f"{len(right)}개 가운데 {len(right) - len(wrong)}개 맞았습니다.", *lines])
 
 
 # --- 04 --------------------------------------------------------------------------------------------------------
@@ -375,6 +511,45 @@ def _fool_f1(answer: Any) -> str | None:
     if f1 < 1:
         return f"금액은 틀렸지만 글자 F1이 {f1:.3f}이에요. 글자를 더하거나 빼지 말고 순서만 바꿔 보세요."
     return None
+
+
+@exercise("04-mrr")
+def _mrr(answer: Any) -> str | None:
+    ranks = [1, 3, None, 2]  # as in the notebook's prose
+    value = float(answer)
+
+    def near(other: float) -> bool:
+        return abs(value - other) < 0.005
+
+    found = [rank for rank in ranks if rank]
+    if near(sum(1 / rank for rank in found) / len(ranks)):
+        return None
+    if near(sum(1 / rank for rank in found) / len(found)):
+        return "찾은 질문의 수로 나누었어요. 찾지 못한 질문도 0점으로 넣어 모든 질문의 수로 나눠요."
+    if near(sum(found) / len(found)) or near(sum(found) / len(ranks)):
+        return "순위를 그대로 평균했어요. 순위의 역수(1위는 1, 2위는 절반)를 평균해 주세요."
+    if near(len(found) / len(ranks)):
+        return "그것은 찾은 질문의 비율(recall)이에요. 몇 위로 찾았는지도 점수에 넣어야 해요."
+    if near(sum(1 / rank for rank in found)):
+        return "역수를 더하기만 했어요. 질문의 수로 나눠 주세요."
+    return "질문마다 1 / 순위를 구하고, 찾지 못한 질문은 0으로 두고 평균해 보세요."
+
+
+@exercise("04-how-many")
+def _how_many(answer: Any) -> str | None:
+    from scipy.stats import binomtest
+
+    def low(n: int) -> float:
+        return float(binomtest(round(0.7 * n), n).proportion_ci(method="wilson").low)
+
+    right = next(n for n in range(10, 500, 10) if low(n) > 0.5)
+    if answer == right:
+        return None
+    if not isinstance(answer, int) or answer < 10 or answer % 10:
+        return "10문항 단위의 수(10, 20, 30, …)를 적어 주세요."
+    if answer > right:
+        return f"{answer}문항이면 되지만 더 적은 수도 있어요. 하한이 처음으로 0.5를 넘는 수를 찾아보세요."
+    return f"{answer}문항이면 하한이 {low(answer):.3f}이라 0.5를 넘지 않아요. 문항을 늘려 보세요."
 
 
 @exercise("04-read-interval")
