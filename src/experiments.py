@@ -1,26 +1,33 @@
-"""The log of runs: one JSON line a run, and the same as a table that a spreadsheet opens."""
+"""The log of runs: one row an experiment, as JSON lines and as a table that a spreadsheet opens."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import subprocess
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from src.profiles import ROOT
+from src.profiles import ROOT, Profile
+
+# What a run turns out to be; everything else in a row is what it was started with and makes it that experiment.
+OUTCOME = ("run", "date", "steps", "metrics", "minutes", "peak_memory_gib", "remark")
 
 
 def log_experiment(path: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Append ``row`` to ``experiments.jsonl`` and rewrite ``experiments.csv`` with every column any run had.
+    """Write ``row`` to ``experiments.jsonl`` and make ``experiments.csv`` anew with every column any run had.
 
     ``path`` is a folder, or a file ``NAME.jsonl`` or ``NAME.csv`` whose sibling is then written too. ``date`` (local
-    time with its offset) and ``commit`` are added where ``row`` has none. The JSON lines are the log; the CSV (with
-    a byte order mark, so that Excel reads the Hangul) is made from them and may be deleted.
+    time with its offset) and ``commit`` are added where ``row`` has none, and ``run``, a hash of everything but
+    ``OUTCOME``. A row whose ``run`` is in the log already is the same experiment once more: it takes the old row's
+    place, and a printed line says so and whether the metrics came out the same. The JSON lines are the log; the CSV
+    (with a byte order mark, so that Excel reads the Hangul) is made from them and may be deleted.
 
     Returns:
         The row as it was written.
@@ -29,11 +36,20 @@ def log_experiment(path: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
     lines_file.parent.mkdir(parents=True, exist_ok=True)
     stamped = {"date": datetime.now().astimezone().isoformat(timespec="seconds"), "commit": current_commit()}
     entry = _plain(stamped | dict(row))
-    line = json.dumps(entry, ensure_ascii=False, allow_nan=False)
-    with lines_file.open("a+b") as file:
-        if file.tell() and not _ends_line(file):  # an earlier run was cut off in the middle of its line
-            file.write(b"\n")
-        file.write(line.encode("utf-8") + b"\n")
+    entry = {"run": _run_id(entry), **entry}
+    lines = lines_file.read_bytes().split(b"\n") if lines_file.exists() else []
+    place = next((n for n, line in enumerate(lines) if _run_of(line) == entry["run"]), None)
+    if place is None:
+        with lines_file.open("a+b") as file:
+            if file.tell() and not _ends_line(file):  # an earlier run was cut off in the middle of its line
+                file.write(b"\n")
+            file.write(_line(entry) + b"\n")
+    else:
+        entry = _again(json.loads(lines[place]), entry)
+        lines[place] = _line(entry)
+        partial = lines_file.with_suffix(".jsonl.partial")
+        partial.write_bytes(b"\n".join(lines))
+        os.replace(partial, lines_file)
     table_file, partial = lines_file.with_suffix(".csv"), lines_file.with_suffix(".csv.partial")
     read_experiments(lines_file).to_csv(partial, index=False, encoding="utf-8-sig")
     try:
@@ -45,6 +61,18 @@ def log_experiment(path: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
             stacklevel=2,
         )
     return entry
+
+
+def _again(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """``new`` in the place of ``old``: metrics and a remark that only the old row has are kept."""
+    before, now = old.get("metrics") or {}, new.get("metrics") or {}
+    moved = [
+        f"{name} {before[name]} → {now[name]}" for name in now if name in before and before[name] != now[name]
+    ]
+    same = "지표는 그때와 같습니다." if not moved else f"지표가 그때와 다릅니다: {', '.join(moved)}."
+    print(f"이미 기록된 실험({new['run']})이라 줄을 더하지 않고 그 줄을 바꾸었습니다. {same}")
+    merged = {**old, **new, "remark": new.get("remark") or old.get("remark", "")}
+    return merged | ({"metrics": {**before, **now}} if before or now else {})
 
 
 def read_experiments(path: str | Path) -> Any:
@@ -61,10 +89,7 @@ def read_experiments(path: str | Path) -> Any:
     ):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            row = None
+        row = _parsed(line)
         if isinstance(row, dict):
             rows.append(row)
         else:
@@ -75,15 +100,97 @@ def read_experiments(path: str | Path) -> Any:
     return pd.json_normalize(rows) if rows else pd.DataFrame()
 
 
+def experiment_row(
+    profile: Profile,
+    log: Mapping[str, Any],
+    data: Mapping[str, Any],
+    *,
+    metrics: Mapping[str, float] | None = None,
+    remark: str = "",
+) -> dict[str, Any]:
+    """A run as one row for ``log_experiment``.
+
+    Args:
+        profile: the settings that the run used.
+        log: what ``pipeline.train_adapter`` returned.
+        data: ``describe_data`` of the files.
+        metrics: scores beside the lowest validation loss.
+        remark: why this was run; a machine can write down everything else.
+    """
+    return {
+        "data": {**data, "train_records": log["train_records"]},
+        "model": log["model"],
+        "base_revision": log.get("base_revision"),
+        # The profile as a whole, so that a setting which is not spelled out below makes another experiment too.
+        "settings": hashlib.sha256(json.dumps(asdict(profile), sort_keys=True).encode()).hexdigest()[:12],
+        "raft": {
+            "num_distractors": profile.num_distractors,
+            "golden_probability": profile.golden_probability,
+            "max_context_tokens": profile.max_context_tokens,
+        },
+        "lora": {"r": profile.lora_r, "alpha": profile.lora_alpha, "dropout": profile.lora_dropout},
+        "training": {
+            "learning_rate": profile.learning_rate,
+            "epochs": profile.epochs,
+            "patience": profile.early_stopping_patience,
+            "batch": profile.batch_size * profile.gradient_accumulation_steps,
+            "max_seq_length": profile.max_seq_length,
+            "seed": profile.seed,
+        },
+        "steps": log["steps"],
+        "metrics": {"eval_loss": log["best_eval_loss"], **(metrics or {})},
+        "minutes": round(log["seconds"] / 60, 2),
+        "peak_memory_gib": log.get("peak_memory_gib"),
+        "remark": remark,
+    }
+
+
+def describe_data(*paths: str | Path) -> dict[str, Any]:
+    """``{"files", "bytes", "sha256"}``: names, size and the first 12 hex digits of a hash of the contents in order.
+
+    A name alone does not tell whether it was the same data.
+    """
+    digest, size = hashlib.sha256(), 0
+    for path in map(Path, paths):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+        size += path.stat().st_size
+    return {"files": ", ".join(Path(p).name for p in paths), "bytes": size, "sha256": digest.hexdigest()[:12]}
+
+
 def current_commit() -> str:
-    """The checkout's short commit, or "unknown" where git or the history is missing."""
+    """The checkout's short commit, with ``-dirty`` where files differ from it; "unknown" where git or the history is
+    missing."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude", "*"]
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, timeout=10
-        )
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return done.stdout.strip() if done.returncode == 0 else "unknown"
+
+
+# --- Lines and values ---------------------------------------------------------------------------------------------
+
+
+def _run_id(entry: Mapping[str, Any]) -> str:
+    given = {key: value for key, value in entry.items() if key not in OUTCOME}
+    return hashlib.sha256(json.dumps(given, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+
+
+def _run_of(line: bytes) -> str | None:
+    row = _parsed(line)
+    return row.get("run") if isinstance(row, dict) else None
+
+
+def _parsed(line: str | bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    return json.dumps(entry, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 def _lines_file(path: str | Path) -> Path:
@@ -97,11 +204,13 @@ def _ends_line(file: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """JSON values only: numpy and torch values unpacked, NaN and infinity as words, anything else as text."""
+    """JSON values only: numpy and torch values unpacked, NaN and infinity as words, sets in order, else text."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(_plain, value), key=str)
     if value is None or isinstance(value, str | bool | int):
         return value
     if not isinstance(value, float) and callable(getattr(value, "tolist", None)):

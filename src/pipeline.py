@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.formats import read_jsonl, write_jsonl
-from src.preprocessing import load_samples, split_by_group, validate_samples
+from src.preprocessing import (
+    check_leakage,
+    draw_groups,
+    iter_samples,
+    load_samples,
+    split_by_group,
+    validate_samples,
+)
 from src.profiles import ROOT, Profile
 from src.raft import convert_to_raft, to_messages
 from src.schemas import RaftRecord, RawSample, Reject
@@ -24,9 +31,22 @@ SPLITS = ("train", "validation", "test")
 
 
 def read_corpus(profile: Profile) -> tuple[list[RawSample], list[Reject]]:
-    """Every row of the profile's files: accepted, or refused with a reason."""
+    """Every row of the profile's files and of its hub dataset: accepted, or refused with a reason."""
     rows = [row for file in profile.data_files for row in load_samples(ROOT / file)]
-    return validate_samples(rows)
+    return validate_samples(rows + read_hub_rows(profile), max_context_length=profile.max_context_length)
+
+
+def read_hub_rows(profile: Profile) -> list[dict[str, Any]]:
+    """The rows that the profile draws from its hub dataset, by whole articles; none where it names no dataset.
+
+    Raises:
+        ConnectionError: the dataset cannot be reached.
+    """
+    data = profile.hub_data
+    if data is None:
+        return []
+    rows = iter_samples(data.dataset, split=data.split, revision=data.revision)
+    return list(draw_groups(rows, count=data.rows, seed=profile.seed))
 
 
 def convert_splits(
@@ -40,6 +60,7 @@ def convert_splits(
             tokenizer=tokenizer,
             num_distractors=profile.num_distractors,
             golden_probability=profile.golden_probability,
+            hard_share=profile.hard_share,
             max_context_tokens=profile.max_context_tokens,
             add_cot=profile.add_cot,
             seed=profile.seed,
@@ -56,13 +77,14 @@ def save_records(profile: Profile, records: dict[str, list[RaftRecord]], rejects
 
 
 def build_records(profile: Profile) -> dict[str, list[RaftRecord]]:
-    """Notebook 01 in one call: read, validate, split, convert, save."""
+    """Notebook 01 in one call: read, validate, split, check, convert, save."""
     from src.models import load_tokenizer
 
     samples, refused = read_corpus(profile)
     splits = split_by_group(
         samples, validation_ratio=profile.validation_ratio, test_ratio=profile.test_ratio, seed=profile.seed
     )
+    check_leakage(splits)
     records, unconverted = convert_splits(splits, profile, load_tokenizer(profile))
     save_records(profile, records, [*refused, *unconverted])
     return records
@@ -126,13 +148,17 @@ def train_adapter(
     records: dict[str, list[RaftRecord]] | None = None,
     *,
     output_dir: str | Path | None = None,
+    resume: bool = False,
+    trackers: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Notebook 03 in one call: a fresh NF4 base, a fresh adapter, audited labels, training, saving.
 
     ``output_dir`` (default: the profile's artefacts) gets what ``save_training`` leaves, checkpoints and TensorBoard
-    events. Returns ``training_log.json``'s content.
+    events. ``resume`` goes on from the last complete checkpoint there. ``trackers``: who is told
+    beside TensorBoard (``src.monitoring.TRACKERS``). Returns ``training_log.json``'s content.
     """
     from src.models import load_base_model, load_tokenizer
+    from src.monitoring import PeakMemory, add_trackers
     from src.qlora import attach_adapter, build_bnb_config
     from src.training import audit_labels, build_trainer, tokenize_records
 
@@ -145,22 +171,34 @@ def train_adapter(
         tokenizer,
         profile.max_seq_length,
     )
-    audit_labels(train, tokenizer)
-    trainer = build_trainer(model, tokenizer, train, validation, profile, output_dir)
-    trainer.train()
-    return save_training(profile, trainer, tokenizer, output_dir)
+    audit_labels(train, tokenizer, records["train"])
+    asked = pick(records["validation"], profile.bleu_records, profile.seed)
+    trainer = build_trainer(model, tokenizer, train, validation, profile, output_dir, bleu_records=asked)
+    add_trackers(trainer, trackers)
+    with PeakMemory() as peak:
+        trainer.train(resume_from_checkpoint=resume)
+    return save_training(profile, trainer, tokenizer, output_dir, peak_memory_gib=peak.gib)
 
 
 def save_training(
-    profile: Profile, trainer: Any, tokenizer: Any, output_dir: str | Path | None = None
+    profile: Profile,
+    trainer: Any,
+    tokenizer: Any,
+    output_dir: str | Path | None = None,
+    *,
+    peak_memory_gib: float | None = None,
 ) -> dict[str, Any]:
-    """Notebook 03's artefacts: ``adapter/`` (safetensors, tokenizer, model card) and ``training_log.json``."""
+    """Notebook 03's artefacts: ``adapter/`` (safetensors, tokenizer, model card) and ``training_log.json``.
+
+    With several processes all must call it; the first one writes.
+    """
+    from src.hub import model_card
+    from src.models import loaded_commit, model_spec
     from src.qlora import trainable_parameters
-    from src.training import loss_history, model_card
+    from src.training import loss_history
 
     folder = Path(output_dir or profile.artifacts_dir)
     trainer.save_model(str(folder / "adapter"))
-    tokenizer.save_pretrained(str(folder / "adapter"))
     history = loss_history(trainer)
     trainable, total = trainable_parameters(trainer.model)
     log = {
@@ -171,9 +209,19 @@ def save_training(
         "steps": trainer.state.global_step,
         "train_records": len(trainer.train_dataset),
         "best_eval_loss": trainer.state.best_metric,
+        "base_revision": loaded_commit(model_spec(profile)),
         "seconds": trainer.state.log_history[-1].get("train_runtime"),
+        "peak_memory_gib": peak_memory_gib,  # None where it was not measured
+        "planned_steps": trainer.state.max_steps,  # more than "steps" where training stopped early
         "history": json.loads(history.to_json(orient="records")),
     }
+    if not trainer.is_world_process_zero():
+        return log
+    tokenizer.save_pretrained(str(folder / "adapter"))
+    config = folder / "adapter" / "adapter_config.json"
+    # Where the base comes from for anybody, not where this machine keeps it.
+    source = {"base_model_name_or_path": model_spec(profile).source, "revision": log["base_revision"]}
+    config.write_text(json.dumps(json.loads(config.read_text()) | source, indent=2), encoding="utf-8")
     (folder / "adapter" / "README.md").write_text(model_card(profile, log), encoding="utf-8")
     path = folder / "training_log.json"
     path.write_text(json.dumps(log, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -198,6 +246,21 @@ def load_tuned_model(profile: Profile) -> PeftModel:
     return load_adapter(base, adapter_dir(profile))
 
 
+def few_shot_examples(profile: Profile, records: Sequence[RaftRecord]) -> list[list[dict[str, str]]]:
+    """Solved training records to show the base (``src.generation.generate_few_shot``): ``profile.few_shot_examples``
+    of the shorter half, drawn with the seed, the last of them one without an answer where there are two or more."""
+    from random import Random
+
+    lengths = sorted(record.n_tokens for record in records)
+    short = [record for record in records if record.n_tokens <= lengths[len(lengths) // 2]]
+    kinds = [[record for record in short if record.answerable is answerable] for answerable in (True, False)]
+    count = profile.few_shot_examples
+    abstaining = min(len(kinds[1]), 1 if count > 1 else 0)
+    rng = Random(profile.seed)
+    chosen = rng.sample(kinds[0], min(count - abstaining, len(kinds[0]))) + rng.sample(kinds[1], abstaining)
+    return [to_messages(record) for record in chosen]
+
+
 def evaluate_adapter(
     profile: Profile, model: Any = None, records: Sequence[RaftRecord] | None = None
 ) -> tuple[list[str], list[str], dict[str, Any]]:
@@ -217,6 +280,7 @@ def evaluate_adapter(
         messages,
         max_new_tokens=profile.max_new_tokens,
         batch_size=profile.generation_batch_size,
+        cache=profile.artifacts_dir,
     )
     result = compare_systems(
         base,
@@ -237,7 +301,10 @@ def save_evaluation(
     tuned: Sequence[str],
     result: dict[str, Any],
 ) -> Path:
-    """Notebook 04's artefacts: ``generations.jsonl`` and ``comparison.json`` (returned)."""
+    """Notebook 04's artefacts: ``generations.jsonl``, ``comparison.json`` (returned), and the scores in the adapter's
+    card."""
+    from src.hub import model_card
+
     write_jsonl(
         profile.artifacts_dir / "generations.jsonl",
         [
@@ -247,4 +314,8 @@ def save_evaluation(
     )
     path = profile.output_dir / "comparison.json"
     path.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    log = profile.artifacts_dir / "training_log.json"
+    if log.exists() and adapter_dir(profile).exists():
+        card = model_card(profile, json.loads(log.read_text(encoding="utf-8")), result)
+        (adapter_dir(profile) / "README.md").write_text(card, encoding="utf-8")
     return path

@@ -1,0 +1,75 @@
+"""What a run needs while it trains, and who else writes it down: peak memory, and trackers beside TensorBoard."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+# A tracker's name in transformers -> its package. All of them may send the log to a service: only by name, never
+# because the package happens to be there.
+TRACKERS = {"wandb": "wandb", "mlflow": "mlflow", "trackio": "trackio", "comet_ml": "comet_ml"}
+
+
+class PeakMemory:
+    """``with PeakMemory() as peak: …`` and then ``peak.gib``: what torch held on the GPU at most, or, without one,
+    this process in RAM (Python and libraries included), looked at every 50 ms."""
+
+    gib: float = 0.0
+
+    def __enter__(self) -> PeakMemory:
+        import psutil
+        import torch
+
+        self._cuda = torch.cuda.is_available()
+        if self._cuda:
+            torch.cuda.reset_peak_memory_stats()
+            return self
+        self._process, self._done = psutil.Process(), threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while True:
+            self.gib = max(self.gib, self._process.memory_info().rss / 2**30)
+            if self._done.wait(0.05):
+                return
+
+    def __exit__(self, *error: object) -> None:
+        import torch
+
+        if self._cuda:
+            self.gib = torch.cuda.max_memory_allocated() / 2**30
+        else:
+            self._done.set()
+            self._thread.join()
+        self.gib = round(self.gib, 2)
+
+
+def installed_trackers() -> list[str]:
+    """Those of ``TRACKERS`` whose package is installed here."""
+    from importlib.util import find_spec
+
+    return [name for name, package in TRACKERS.items() if find_spec(package)]
+
+
+def add_trackers(trainer: Any, names: Sequence[str]) -> None:
+    """Let ``trainer`` report to ``names`` of ``TRACKERS`` too; TensorBoard it always does.
+
+    Raises:
+        ValueError: a name not in ``TRACKERS``, or one whose package is not installed.
+    """
+    from transformers.integrations import get_reporting_integration_callbacks
+
+    for name in names:
+        if name not in TRACKERS:
+            raise ValueError(
+                f"'{name}'은 모르는 기록 도구입니다. {', '.join(TRACKERS)} 가운데에서 골라 주세요."
+            )
+        if name not in installed_trackers():
+            raise ValueError(
+                f"{name}이 설치되어 있지 않습니다. pip install {TRACKERS[name]}로 설치하거나 이름을 빼 주세요. "
+                "TensorBoard 기록은 없어도 남습니다."
+            )
+        trainer.add_callback(get_reporting_integration_callbacks([name])[0])
