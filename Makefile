@@ -25,8 +25,9 @@ help:
 workshop: .venv/.installed
 	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.run $(if $(FROM),--from $(FROM))
 
+# Two workers with one thread each: the models are too small for a second thread to pay.
 test: .venv/.installed
-	@$(PY) -m pytest
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Without PROFILE=… the choice made in notebook 00.01 counts.
 lab: .venv/.installed

@@ -1,33 +1,12 @@
-"""The whole day on the tiny profile, end to end, then each notebook alone in an empty work folder."""
+"""The whole day on the tiny profile, end to end, and what it must show."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
-
-from src.classroom.run import NOTEBOOKS
-from src.profiles import ROOT
-
-NAMES = [path.stem for path in NOTEBOOKS]
-KEYS = [re.split(r"[_-]", name)[0] for name in NAMES]
-WARNING = re.compile(r"\b[A-Za-z]*Warning:|\bWARNING\b")
-
-
-def run_workshop(outputs: Path, *arguments: str) -> dict:
-    """Run as a learner does, in a process of its own, and return what it left in run.json."""
-    env = {**os.environ, "WORKSHOP_OUTPUTS": str(outputs), "WORKSHOP_PROFILE": "tiny"}
-    command = [sys.executable, "-m", "src.classroom.run", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, encoding="utf-8")
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert done.stderr == ""
-    return json.loads((outputs / "tiny" / "run.json").read_text(encoding="utf-8"))
+from day import NAMES, assert_no_warning, run_alone, run_workshop
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +20,6 @@ def metrics(whole) -> dict:
     comparison = json.loads((whole[0] / "comparison.json").read_text(encoding="utf-8"))
     assert comparison["n"] >= 200
     return comparison["metrics"]
-
-
-def assert_no_warning(page: Path) -> None:
-    soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
-    outputs = soup.select(".jp-OutputArea-output")
-    assert outputs, f"{page.name} shows no output"
-    for output in outputs:
-        found = WARNING.search(output.get_text())
-        assert found is None, f"{page.name}: {output.get_text().strip()[:500]}"
 
 
 def test_every_notebook_runs(whole):
@@ -84,13 +54,8 @@ def test_it_says_so_when_the_documents_do_not_answer(metrics):
     assert metrics["false_abstention"]["tuned"] <= 0.1
 
 
-@pytest.mark.parametrize("key", KEYS)
-def test_a_notebook_runs_alone_in_an_empty_folder(whole, tmp_path, key):
-    run = run_workshop(tmp_path, "--only", key)
-    expected = ["ok" if key == other else "not run" for other in KEYS]
-    assert [entry["status"] for entry in run["notebooks"]] == expected
-    assert {e["name"]: e["warnings"] for e in run["notebooks"] if e["stderr"]} == {}
-    assert_no_warning(tmp_path / "tiny" / "html" / f"{NAMES[KEYS.index(key)]}.html")
-    if key == "04":
-        alone = (tmp_path / "tiny" / "comparison.json").read_bytes()
-        assert alone == (whole[0] / "comparison.json").read_bytes()
+def test_the_evaluation_alone_gives_the_same_numbers(whole, tmp_path):
+    """In an empty folder, in other processes: data, training and answers once more, to the last byte."""
+    run_alone("04", tmp_path)
+    alone = (tmp_path / "tiny" / "comparison.json").read_bytes()
+    assert alone == (whole[0] / "comparison.json").read_bytes()

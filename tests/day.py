@@ -1,0 +1,47 @@
+"""Run the day, or one notebook of it, as a learner does: what the notebook tests share."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from bs4 import BeautifulSoup
+
+from src.classroom.run import NOTEBOOKS
+from src.profiles import ROOT
+
+NAMES = [path.stem for path in NOTEBOOKS]
+KEYS = [re.split(r"[_-]", name)[0] for name in NAMES]
+WARNING = re.compile(r"\b[A-Za-z]*Warning:|\bWARNING\b")
+
+
+def run_workshop(outputs: Path, *arguments: str) -> dict:
+    """Run as a learner does, in a process of its own, and return what it left in run.json."""
+    env = {**os.environ, "WORKSHOP_OUTPUTS": str(outputs), "WORKSHOP_PROFILE": "tiny"}
+    command = [sys.executable, "-m", "src.classroom.run", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert done.stderr == ""
+    return json.loads((outputs / "tiny" / "run.json").read_text(encoding="utf-8"))
+
+
+def assert_no_warning(page: Path) -> None:
+    soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    outputs = soup.select(".jp-OutputArea-output")
+    assert outputs, f"{page.name} shows no output"
+    for output in outputs:
+        found = WARNING.search(output.get_text())
+        assert found is None, f"{page.name}: {output.get_text().strip()[:500]}"
+
+
+def run_alone(key: str, outputs: Path) -> None:
+    """One notebook in an empty work folder: it makes what it needs, and nothing else is run."""
+    run = run_workshop(outputs, "--only", key)
+    expected = ["ok" if key == other else "not run" for other in KEYS]
+    assert [entry["status"] for entry in run["notebooks"]] == expected
+    assert {e["name"]: e["warnings"] for e in run["notebooks"] if e["stderr"]} == {}
+    assert_no_warning(outputs / "tiny" / "html" / f"{NAMES[KEYS.index(key)]}.html")
