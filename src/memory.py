@@ -54,6 +54,8 @@ def estimate_vram(
       the inner values of the one block that is being recomputed; without it every block's.
     - logits: batch × length × vocabulary three times in fp32 (log-softmax, its gradient, the logits' gradient),
       and the head once more in bf16.
+      ``WorkshopTrainer`` computes them from the first answer token on only: with our records this term is an upper
+      bound.
 
     With checkpointing the logits are gone when the first block is recomputed, so the peak is the larger of the two
     moments, not their sum: the terms are those of that moment, and ``logits`` is 0 where recomputing needs more.

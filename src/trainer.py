@@ -24,6 +24,7 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput, rotate_check
 
 from src.checkpoints import STATE, fingerprint, last_complete, problem, seal
 from src.generation import generate_answers
+from src.labels import IGNORE
 from src.profiles import Profile
 from src.qlora import explain_out_of_memory
 from src.raft import to_messages
@@ -162,6 +163,22 @@ class WorkshopTrainer(Trainer):
             model = self.accelerator.unwrap_model(self.model)
             model.save_pretrained(str(folder), state_dict=state_dict, save_embedding_layers=False)
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form of a model card
+
+    def compute_loss(
+        self,
+        model,
+        inputs: dict,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ):
+        """The same loss, from logits at the answers alone: elsewhere they are the largest tensors of a step, made to
+        be thrown away. The adapter is the same bit for bit (a test trains both ways)."""
+        if not return_outputs or self.args.prediction_loss_only:  # nobody looks at the logits
+            labels = inputs["labels"]
+            first = int((labels != IGNORE).any(dim=0).int().argmax())
+            keep = labels.shape[1] - first + 1  # from the token before, which predicts it
+            inputs = {**inputs, "labels": labels[:, -keep:], "logits_to_keep": keep}
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     # --- Answers beside the loss -----------------------------------------------------------------------------------
 

@@ -9,12 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from transformers import Trainer
 
 from src.labels import IGNORE, tokenize_records
 from src.models import load_base_model
 from src.profiles import PROFILES
 from src.qlora import attach_adapter, build_bnb_config
 from src.raft import to_messages
+from src.trainer import WorkshopTrainer
 from src.training import build_trainer, loss_history, share_batch
 
 
@@ -61,6 +63,50 @@ def test_batches_are_padded_to_their_longest_only(tiny_profile, tokenizer, recor
         padding = batch["attention_mask"] == 0
         assert torch.all(batch["labels"][padding] == IGNORE)
         assert torch.all(batch["input_ids"][padding] == tokenizer.pad_token_id)
+
+
+def test_logits_where_answers_are_give_the_same_adapter(
+    tiny_profile, tokenizer, records, tmp_path, monkeypatch
+):
+    """Bit for bit, with prompts of different lengths in a batch, at a fraction of the positions."""
+    adapters, computed = [], []
+    for everywhere in (False, True):
+        if everywhere:
+            monkeypatch.setattr(WorkshopTrainer, "compute_loss", Trainer.compute_loss)
+        base = load_base_model(tiny_profile, quantization_config=build_bnb_config(tiny_profile))
+        shapes = []
+        base.lm_head.register_forward_hook(lambda _, __, output, shapes=shapes: shapes.append(output.shape))
+        trainer = train(tiny_profile, base, tokenizer, records, tmp_path / str(everywhere))
+        computed.append(sum(shape[0] * shape[1] for shape in shapes))
+        adapters.append({n: p.detach().clone() for n, p in trainer.model.named_parameters() if "lora" in n})
+        losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+        assert losses
+    few, all_of_them = adapters
+    assert few.keys() == all_of_them.keys()
+    assert all(torch.equal(few[name], all_of_them[name]) for name in few)
+    assert computed[0] < computed[1] / 2
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("full_text", [False, True])
+def test_the_loss_is_that_of_all_logits(
+    tiny_profile, tokenizer, records, tmp_path, nf4_base, side, full_text, monkeypatch
+):
+    monkeypatch.setattr(tokenizer, "padding_side", side)
+    dataset = tokenize_records(records, tokenizer, tiny_profile.max_seq_length)
+    if full_text:  # the first token of all is a label, which nothing before it predicts
+        dataset = dataset.map(lambda row: {"labels": row["input_ids"]})
+    model = attach_adapter(nf4_base, tiny_profile)
+    trainer = build_trainer(model, tokenizer, dataset, dataset, tiny_profile, tmp_path)
+    batch = next(iter(trainer.get_train_dataloader()))
+    counted = (batch["labels"] != IGNORE).sum()
+    with torch.no_grad():
+        ours = trainer.compute_loss(trainer.model, dict(batch), num_items_in_batch=counted)
+        full = Trainer.compute_loss(trainer, trainer.model, dict(batch), num_items_in_batch=counted)
+        trainer.args.prediction_loss_only = False
+        _, output = trainer.compute_loss(trainer.model, dict(batch), return_outputs=True)
+    torch.testing.assert_close(ours, full, rtol=1e-6, atol=0)
+    assert output.logits.shape[1] == batch["input_ids"].shape[1]  # whoever asks for logits gets them all
 
 
 def test_evaluation_does_not_change_training(tiny_profile, tokenizer, records, tmp_path):

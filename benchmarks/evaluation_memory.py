@@ -1,0 +1,165 @@
+"""Peak memory of an evaluation as it grows: this workshop's beside logits gathered for ``compute_metrics``.
+
+``python -m benchmarks.evaluation_memory`` measures each case in a process of its own and writes its section of
+docs/benchmarks.md (two to three minutes on two cores); with a number, 1× is that many records, and it only prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import io
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from benchmarks import machine, write_section
+from src.profiles import PROFILES
+
+RECORDS, TIMES = 64, (1, 4, 16)
+PROFILE = dataclasses.replace(PROFILES["tiny"], early_stopping_patience=0)
+WAYS = {
+    "ours": "이 워크숍: 손실만(`prediction_loss_only`) + 모든 샘플에 답을 만들어 BLEU",
+    "naive": "로짓을 모두 모아 `compute_metrics`(토큰 정확도)",
+}
+
+
+class PeakGrowth:
+    """How far this process's resident memory rose above what it was at the beginning, in MiB; looked at every 2 ms."""
+
+    def __enter__(self) -> PeakGrowth:
+        import psutil
+
+        process = psutil.Process()
+        self._before = self._peak = process.memory_info().rss
+        self._stop = threading.Event()
+
+        def watch() -> None:
+            while not self._stop.wait(0.002):
+                self._peak = max(self._peak, process.memory_info().rss)
+
+        self._thread = threading.Thread(target=watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.mib = (self._peak - self._before) / 2**20
+
+
+def evaluate(way: str, records: int, times: int) -> float:
+    """MiB by which one evaluation of ``records × times`` records raises this process's memory.
+
+    The records are drawn once and every smaller set is spread evenly over their lengths, so that the longest batch is
+    alike in all cases. The model, the data and the libraries are loaded before.
+    """
+    import transformers
+    from transformers import Trainer
+
+    from src.models import load_base_model, load_tokenizer
+    from src.pipeline import load_clean_records, pick
+    from src.qlora import attach_adapter, build_bnb_config
+    from src.training import IGNORE, build_trainer, tokenize_records
+
+    transformers.logging.set_verbosity_error()
+    tokenizer = load_tokenizer(PROFILE)
+    drawn = pick(load_clean_records(PROFILE)["train"], records * max(TIMES), PROFILE.seed)
+    drawn = sorted(drawn, key=lambda record: -record.n_tokens)[:: max(TIMES) // times]
+    data = tokenize_records(drawn, tokenizer, PROFILE.max_seq_length)
+    base = load_base_model(PROFILE, quantization_config=build_bnb_config(PROFILE))
+    model = attach_adapter(base, PROFILE)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build_trainer(model, tokenizer, data, data, PROFILE, folder, bleu_records=drawn)
+        trainer.args.disable_tqdm = True
+        if way == "naive":
+
+            def token_accuracy(prediction) -> dict[str, float]:
+                guesses, labels = prediction.predictions[:, :-1].argmax(-1), prediction.label_ids[:, 1:]
+                return {"accuracy": float((guesses == labels)[labels != IGNORE].mean())}
+
+            trainer.args.prediction_loss_only = False
+            trainer = Trainer(
+                model=model,
+                args=trainer.args,
+                eval_dataset=data,
+                processing_class=tokenizer,
+                data_collator=trainer.data_collator,
+                compute_metrics=token_accuracy,
+            )
+        with PeakGrowth() as growth:
+            found = trainer.evaluate()
+    if ("eval_bleu" if way == "ours" else "eval_accuracy") not in found:
+        raise RuntimeError(f"{way}: no score among {sorted(found)}")
+    return growth.mib
+
+
+def in_a_process(way: str, records: int, times: int) -> float:
+    """``evaluate`` in a fresh process: memory that one case leaves behind does not hide the next one's."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.evaluation_memory",
+        str(records),
+        "--case",
+        way,
+        str(times),
+    ]
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return float(done.stdout.split()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("records", nargs="?", type=int)
+    parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    records = asked.records or RECORDS
+    if asked.case:
+        with contextlib.redirect_stdout(io.StringIO()):
+            mib = evaluate(asked.case[0], records, int(asked.case[1]))
+        print(mib)
+        return
+    peaks: dict[str, list[float]] = {}
+    for way in WAYS:
+        peaks[way] = []
+        for times in TIMES:
+            peaks[way].append(in_a_process(way, records, times))
+            print(way, times, f"{peaks[way][-1]:.0f} MiB", flush=True)
+    head = " | ".join(f"{times}배({records * times:,}건)" for times in TIMES)
+    lines = [
+        f"| {WAYS[way]} | {' | '.join(f'{mib:,.0f}' for mib in found)} | {found[-1] / found[0]:.1f}배 |"
+        for way, found in peaks.items()
+    ]
+    own, naive = peaks["ours"], peaks["naive"]
+    text = "\n".join(
+        [
+            "## 평가의 메모리",
+            "",
+            f"{PROFILE.name} 프로파일의 NF4 베이스에 어댑터를 붙이고 한 번에 {PROFILE.eval_batch_size}건씩 평가할 때, 평가를 "
+            "시작하기 전보다 가장 많이 늘어난 메모리(RSS, MiB)입니다. 경우마다 새 프로세스에서 쟀습니다.",
+            "",
+            f"| 방법 | {head} | {TIMES[-1]}배 ÷ 1배 |",
+            "|---|---:|---:|---:|---:|",
+            *lines,
+            "",
+            f"샘플이 {TIMES[-1]}배가 되면 우리 평가의 메모리는 {own[-1] / own[0]:.1f}배, 로짓을 모으는 평가의 메모리는 "
+            f"{naive[-1] / naive[0]:.1f}배가 됩니다. 손실은 배치마다 수 하나만 남고 답은 글로만 남지만, 로짓은 "
+            "샘플 × 길이 × 어휘만큼 쌓이기 때문입니다.",
+            "",
+            f"{machine('torch', 'transformers', 'peft')} 명령: `python -m benchmarks.evaluation_memory`",
+        ]
+    )
+    print(text)
+    if asked.records is None:
+        write_section("evaluation-memory", text)
+
+
+if __name__ == "__main__":
+    main()
