@@ -1,0 +1,179 @@
+"""Short trainings on the tiny base, for drills and demonstrations: the same few records, seconds each."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from src.profiles import PROFILES, Profile
+
+# More learning rate and fewer steps than the profile's.
+PRACTICE = replace(
+    PROFILES["tiny"],
+    learning_rate=2e-3,
+    batch_size=4,
+    epochs=1.0,
+    logging_steps=4,
+    eval_steps=6,
+    bleu_records=0,
+    early_stopping_patience=0,
+    optim="adamw_torch",  # as on a CPU, and no line about it
+)
+TRAIN_RECORDS, VALIDATION_RECORDS = 96, 16
+NEVER_STOPS = 12.0  # taken from EOS's logit: a base that has learned to speak and never to stop
+
+
+@dataclass
+class Attempt:
+    """One short training run: what it was given, what it left, what stopped it."""
+
+    profile: Profile
+    rows: Any  # tokenized training records
+    model: Any = None
+    history: Any = None  # loss_history's table
+    error: Exception | None = None
+
+
+def findings(attempt: Attempt) -> list[str]:
+    """What our tools say about an attempt, in Korean; empty for a healthy one."""
+    from src.diagnosis import diagnose_history
+    from src.labels import LabelAuditError, audit_labels
+
+    found = [str(attempt.error)] if attempt.error else []
+    try:
+        audit_labels(attempt.rows, tokenizer(), records()["train"])
+    except LabelAuditError as error:
+        found.append(str(error))
+    return found + (diagnose_history(attempt.history) if attempt.history is not None else [])
+
+
+def attempt(
+    rows: Any = None,
+    *,
+    targets: Sequence[str] = (),
+    never_stops: bool = False,
+    validation: Any = None,
+    **changes: Any,
+) -> Attempt:
+    """Train ``PRACTICE`` with ``changes`` on ``rows`` (default: healthy ones); an error of ours ends up in it."""
+    from src.models import load_base_model
+    from src.qlora import attach_adapter, build_bnb_config, build_lora_config
+    from src.trainer import OutOfMemory
+    from src.training import build_trainer, loss_history
+
+    profile = replace(PRACTICE, **changes)
+    result = Attempt(profile, healthy_rows() if rows is None else rows)
+    config = build_lora_config(profile)
+    if targets:
+        config.target_modules = set(targets)
+    with quiet() as folder:
+        base = load_base_model(profile, quantization_config=build_bnb_config(profile))
+        if never_stops:
+            base.get_output_embeddings().register_forward_hook(_lower_eos)
+        try:
+            result.model = attach_adapter(base, profile, config)
+            trainer = build_trainer(
+                result.model,
+                tokenizer(),
+                result.rows,
+                validation or healthy_rows("validation"),
+                profile,
+                folder,
+            )
+            mute(trainer)
+            trainer.train()
+            result.history = loss_history(trainer)
+        except (ValueError, OutOfMemory) as error:
+            result.error = error
+    return result
+
+
+def short_trainer(folder: str, count: int = 48) -> Any:
+    """A fresh adapter on a fresh base, and the trainer that will train it on ``count`` healthy records."""
+    from src.models import load_base_model
+    from src.qlora import attach_adapter, build_bnb_config
+    from src.training import build_trainer
+
+    base = load_base_model(PRACTICE, quantization_config=build_bnb_config(PRACTICE))
+    model, rows = attach_adapter(base, PRACTICE), healthy_rows().select(range(count))
+    return mute(build_trainer(model, tokenizer(), rows, healthy_rows("validation"), PRACTICE, folder))
+
+
+@cache
+def healthy() -> Attempt:
+    """The run that every broken one is compared with."""
+    return attempt()
+
+
+def short_records(split: str, count: int) -> list:
+    """The ``count`` shortest records of the tiny profile's corpus, so that a step is quick."""
+    from src.pipeline import load_clean_records
+
+    rows = load_clean_records(PROFILES["tiny"])[split]
+    return sorted(rows, key=lambda record: (record.n_tokens, record.id))[:count]
+
+
+@cache
+def records() -> dict[str, list]:
+    """A few of them, always the same."""
+    pools = {"train": (800, TRAIN_RECORDS), "validation": (60, VALIDATION_RECORDS)}
+    return {
+        name: random.Random(0).sample(short_records(name, pool), count)
+        for name, (pool, count) in pools.items()
+    }
+
+
+@cache
+def tokenizer() -> Any:
+    from src.models import load_tokenizer
+
+    return load_tokenizer(PRACTICE)
+
+
+@cache
+def healthy_rows(split: str = "train") -> Any:
+    from src.labels import tokenize_records
+
+    return tokenize_records(records()[split], tokenizer(), PRACTICE.max_seq_length)
+
+
+def _lower_eos(module: Any, inputs: Any, logits: Any) -> Any:
+    logits = logits.clone()
+    logits[..., tokenizer().eos_token_id] -= NEVER_STOPS
+    return logits
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[str]:
+    """A folder that is thrown away, and no lines but the drill's own."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="drill-") as folder,
+            contextlib.redirect_stdout(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield folder
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def mute(trainer: Any) -> Any:
+    """``trainer`` without progress, without a TensorBoard file that would outlive its folder, keeping all checkpoints
+    (written within a second, their age cannot be told)."""
+    trainer.args.save_total_limit = None
+    for callback in list(trainer.callback_handler.callbacks):
+        if any(word in type(callback).__name__ for word in ("Progress", "Printer", "TensorBoard")):
+            trainer.remove_callback(callback)
+    return trainer
