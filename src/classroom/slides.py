@@ -70,7 +70,9 @@ def _output(output: nbformat.NotebookNode) -> str:
     if output.output_type == "stream":
         return f"<pre>{html.escape(output.text[:MAX_OUTPUT])}</pre>" if output.name == "stdout" else ""
     data = output.get("data", {})
-    if "application/vnd.jupyter.widget-view+json" in data:  # a slider lives in a kernel; its static picture follows
+    if (
+        "application/vnd.jupyter.widget-view+json" in data
+    ):  # a slider lives in a kernel; its static picture follows
         return ""
     if "image/png" in data:
         return f'<img alt="차트" src="data:image/png;base64,{data["image/png"].strip()}">'
