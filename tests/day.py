@@ -45,3 +45,13 @@ def run_alone(key: str, outputs: Path) -> None:
     assert [entry["status"] for entry in run["notebooks"]] == expected
     assert {e["name"]: e["warnings"] for e in run["notebooks"] if e["stderr"]} == {}
     assert_no_warning(outputs / "tiny" / "html" / f"{NAMES[KEYS.index(key)]}.html")
+
+
+def assert_same_numbers(factory, name: str, other: str, outputs: Path) -> None:
+    """``comparison.json`` of two runs of this session, maybe by two workers: whichever ends second compares."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    own = (outputs / "tiny" / "comparison.json").read_bytes()
+    (shared / f"{name}.comparison").write_bytes(own)
+    if (shared / f"{other}.comparison").exists():
+        assert (shared / f"{other}.comparison").read_bytes() == own

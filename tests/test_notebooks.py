@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from day import NAMES, assert_no_warning, run_alone, run_workshop
+from day import NAMES, assert_no_warning, assert_same_numbers, run_workshop
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,6 @@ def test_it_says_so_when_the_documents_do_not_answer(metrics):
     assert metrics["false_abstention"]["tuned"] <= 0.1
 
 
-def test_the_evaluation_alone_gives_the_same_numbers(whole, tmp_path):
-    """In an empty folder, in other processes: data, training and answers once more, to the last byte."""
-    run_alone("04", tmp_path)
-    alone = (tmp_path / "tiny" / "comparison.json").read_bytes()
-    assert alone == (whole[0] / "comparison.json").read_bytes()
+def test_another_run_gives_the_same_numbers(whole, tmp_path_factory):
+    """The other run is notebook 04 alone in an empty folder: data, training and answers once more."""
+    assert_same_numbers(tmp_path_factory, "whole", "alone", whole[0].parent)
