@@ -31,7 +31,7 @@ test: .venv/.installed
 
 # Without PROFILE=… the choice made in notebook 00.01 counts.
 lab: .venv/.installed
-	@$(if $(filter-out file default,$(origin PROFILE)),WORKSHOP_PROFILE=$(PROFILE)) $(PY) -m jupyterlab
+	@$(if $(filter-out file default,$(origin PROFILE)),WORKSHOP_PROFILE=$(PROFILE)) $(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 lint: .venv/.installed
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import fields
 from functools import cache
@@ -24,10 +23,6 @@ from src.registry import (  # noqa: F401 - also the names by which notebooks and
 
 if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-# On CPUs with AVX512-BF16 its import asks for a kernel package that must not be installed here (it would be fetched
-# from a hub): nothing a learner can act on.
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 # Models that can think aloud (Qwen3, EXAONE 4.0) must do so neither in training nor in evaluation, or the two
 # would see different prompts. Templates that do not know the option ignore it.

@@ -33,7 +33,7 @@ SIGNS = {"ok": "✅", "warning": "⚠️", "error": "❌", "skipped": "➖"}
 OUTPUT_GIB = 1.0  # what a day leaves under outputs/: checkpoints, pages, logs
 RAM_GIB = {True: 4.0, False: 16.0}  # the tiny model; a sharded hub model on its way to the GPU
 PROBE_SECONDS = 90
-INSTALL = "make workshop 을 다시 실행하거나 pip install -r requirements.txt -c constraints.txt"
+INSTALL = "make workshop 을 다시 실행하거나 .venv/bin/pip install -r requirements.txt -c constraints.txt"
 
 # A 4-bit layer's gradient beside the one of the dequantized matrix, on the device that training will use.
 PROBE = """

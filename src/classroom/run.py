@@ -94,7 +94,9 @@ class Runner:
         try:
             nb = nbformat.read(path, as_version=4)
             headings = cell_headings(nb.cells)
-            client = NotebookClient(nb, km=manager, timeout=self.timeout, startup_timeout=120)
+            client = NotebookClient(
+                nb, km=manager, timeout=self.timeout, startup_timeout=120, coalesce_streams=True
+            )
             # The notebook's own folder, as in JupyterLab.
             await client.async_start_new_kernel(cwd=str(path.parent), env=kernel_env(self.profile))
             await self._interruptible(client.async_start_new_kernel_client())
@@ -131,7 +133,9 @@ class Runner:
                 "message": "중단되었습니다." if self.stopped else _message(error),
             }
         write_html(nb, self._html(path), path, failed_at=at[0] if error and at else None)
-        self.console.line(f"{number} · {'실패' if error else '완료'} · {entry['seconds']:.1f}초")
+        self.console.line(
+            f"{number} · {('중단' if self.stopped else '실패') if error else '완료'} · {entry['seconds']:.1f}초"
+        )
         if error:
             self._explain(path, at, entry["error"]["message"])
         return entry
@@ -176,7 +180,8 @@ class Runner:
         self.console.line(f"\n{'중단했습니다' if self.stopped else '셀에서 오류가 났습니다'}.")
         self.console.line(f"  노트북: {path.name}\n  위치: {where}\n  오류: {message}")
         self.console.line(f"  실행한 데까지: {self._html(path)}")
-        self.console.line(f"  고친 뒤 여기서 이어 가기: make workshop FROM={key}")
+        again = "여기서 이어 가기" if self.stopped else "고친 뒤 여기서 이어 가기"
+        self.console.line(f"  {again}: make workshop FROM={key}")
 
     def _html(self, path: Path) -> Path:
         return self.output_dir / "html" / f"{path.stem}.html"
