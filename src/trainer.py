@@ -177,7 +177,7 @@ class WorkshopTrainer(Trainer):
         be thrown away. The adapter is the same bit for bit (a test trains both ways). A small vocabulary, whose
         logits are cheap, is left to the model's own way, which is a little faster."""
         unseen = not return_outputs or self.args.prediction_loss_only  # nobody looks at the logits
-        if unseen and model.config.vocab_size >= self.large_vocabulary:
+        if unseen and self.model.config.vocab_size >= self.large_vocabulary:  # ``model`` may be wrapped
             labels = inputs["labels"]
             first = int((labels != IGNORE).any(dim=0).int().argmax())
             keep = labels.shape[1] - first + 1  # from the token before, which predicts it
