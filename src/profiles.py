@@ -14,6 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CHOICE_FILE = ROOT / "outputs" / "profile.json"  # written by notebook 00.01, one per checkout
 
 
+def outputs_dir() -> Path:
+    """Where every run leaves what it makes; ``WORKSHOP_OUTPUTS`` moves it."""
+    return Path(os.environ.get("WORKSHOP_OUTPUTS", ROOT / "outputs"))
+
+
 @dataclass(frozen=True)
 class HubData:
     """Rows that are added to the shipped corpus at run time, drawn by whole articles."""
@@ -76,7 +81,7 @@ class Profile:
     @property
     def output_dir(self) -> Path:
         """Where this profile's runs leave their files (``WORKSHOP_OUTPUTS`` moves the parent)."""
-        return Path(os.environ.get("WORKSHOP_OUTPUTS", ROOT / "outputs")) / self.name
+        return outputs_dir() / self.name
 
     @property
     def artifacts_dir(self) -> Path:

@@ -113,7 +113,6 @@ def test_build_is_deterministic_and_complete(built, tmp_path):
 
 
 def test_corpus_texts_reads_documents_and_questions(tmp_path):
-    pytest.importorskip("src.preprocessing")
     (tmp_path / "a.json").write_text(
         '[{"id": "1", "q": "소비 전력은?", "doc": "소비 전력은 310W입니다.", "a": "310W입니다."}, {"id": 2, "q": null}]',
         encoding="utf-8",

@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from day import NAMES, assert_no_warning, assert_same_numbers, run_workshop
+from day import NAMES, assert_no_warning, run_workshop, same_numbers
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> tuple[Path, dict]:
     outputs = tmp_path_factory.mktemp("whole")
-    return outputs / "tiny", run_workshop(outputs)
+    run = run_workshop(outputs)
+    same_numbers(tmp_path_factory, "whole", "alone", outputs)
+    return outputs / "tiny", run
 
 
 @pytest.fixture(scope="module")
@@ -56,4 +58,4 @@ def test_it_says_so_when_the_documents_do_not_answer(metrics):
 
 def test_another_run_gives_the_same_numbers(whole, tmp_path_factory):
     """The other run is notebook 04 alone in an empty folder: data, training and answers once more."""
-    assert_same_numbers(tmp_path_factory, "whole", "alone", whole[0].parent)
+    same_numbers(tmp_path_factory, "whole", "alone")

@@ -19,26 +19,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from src.profiles import ROOT
+from src.profiles import outputs_dir
 
 RIGHT, HINT = "right", "hint"
 STUCK = 3  # wrong attempts in a row, without a right one, after which the board marks an exercise
 
 
-def _outputs() -> Path:
-    return Path(os.environ.get("WORKSHOP_OUTPUTS", ROOT / "outputs"))
-
-
 def log_file() -> Path:
     """Where this machine's attempts are written."""
-    return _outputs() / "progress.jsonl"
+    return outputs_dir() / "progress.jsonl"
 
 
 def set_learner(name: str) -> None:
     """Remember the name that stands in the log (notebook 00.01); ``WORKSHOP_LEARNER`` goes before it."""
     if not name.strip():
         raise ValueError("이름이 비어 있습니다. 보드에 보일 이름이나 별명을 적어 주세요.")
-    path = _outputs() / "learner.json"
+    path = outputs_dir() / "learner.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"learner": name.strip()}, ensure_ascii=False), encoding="utf-8")
 
@@ -46,7 +42,7 @@ def set_learner(name: str) -> None:
 def learner() -> str:
     """``WORKSHOP_LEARNER``, else the name that ``set_learner`` kept, else the account's."""
     try:
-        kept = json.loads((_outputs() / "learner.json").read_text(encoding="utf-8"))["learner"]
+        kept = json.loads((outputs_dir() / "learner.json").read_text(encoding="utf-8"))["learner"]
     except (OSError, ValueError, KeyError, TypeError):
         kept = ""
     try:
@@ -187,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", help="만들 HTML 파일(기본: 폴더의 board.html)")
     options = parser.parse_args(arguments)
     try:
-        print(f"진행 보드: {board_page(options.folder or _outputs(), options.output)}")
+        print(f"진행 보드: {board_page(options.folder or outputs_dir(), options.output)}")
     except OSError as error:
         print(error, file=sys.stderr)
         return 1
