@@ -6,6 +6,7 @@ of Trainer's inner methods; tests kill, resume and compare real runs, so a chang
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import traceback
@@ -164,6 +165,10 @@ class WorkshopTrainer(Trainer):
             model.save_pretrained(str(folder), state_dict=state_dict, save_embedding_layers=False)
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form of a model card
 
+    def training_step(self, model, *args: Any, **kwargs: Any) -> torch.Tensor:
+        with _attention_for_training(self.accelerator.unwrap_model(model)):
+            return super().training_step(model, *args, **kwargs)
+
     large_vocabulary = 16_384
 
     def compute_loss(
@@ -203,6 +208,23 @@ class WorkshopTrainer(Trainer):
             )
         references = [to_messages(record)[-1]["content"] for record in self.bleu_records]
         return compute_bleu(answers, references)["bleu"]
+
+
+@contextlib.contextmanager
+def _attention_for_training(model: Any) -> Iterator[None]:
+    """Plain matrix products on a CPU: the backward pass of torch's fused attention kernel is slow there.
+
+    Answering and evaluating keep the fused one, whose forward pass is the faster of the two.
+    """
+    if model.device.type != "cpu":
+        yield
+        return
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
 
 
 class _ReplayableOrder(LengthGroupedSampler):
