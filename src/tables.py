@@ -82,6 +82,27 @@ def comparison_table(result: Mapping[str, Any]) -> Any:
     return pd.DataFrame(rows).set_index("지표").round(3)
 
 
+def summary_rows(result: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What a page or a terminal shows of the comparison: one metric a row, every cell a text, three decimals on a
+    scale that ends at 1 and one on a scale that ends at 100."""
+    against = result.get("few_shot", {}).get("metrics", {})
+    rows = []
+    for name, entry in result["metrics"].items():
+        digits = 1 if out_of_100(name) else 3
+        low, high = entry["interval"]
+        row = {"지표": METRICS[name][0], "베이스 모델": f"{entry['base']:.{digits}f}"}
+        if against:
+            row["예시를 준 베이스"] = f"{against[name]['few_shot']:.{digits}f}"
+        row |= {
+            "튜닝한 모델": f"{entry['tuned']:.{digits}f}",
+            "차이": f"{entry['difference']:+.{digits}f}",
+            "판정": judgement(name, entry),
+            "차이의 95% 구간": f"{low:+.{digits}f} ~ {high:+.{digits}f}",
+        }
+        rows.append(row)
+    return rows
+
+
 def _p_value(entry: Mapping[str, Any]) -> str:
     return "<0.001" if entry["p_value"] < 0.001 else f"{entry['p_value']:.3f}"
 
@@ -92,16 +113,16 @@ def verdict(result: Mapping[str, Any]) -> str:
     for name, entry in result["metrics"].items():
         groups[judgement(name, entry)].append(METRICS[name][0])
     span = _span(result["metrics"][HEADLINE])
-    worse = [name for name in GUARDS if name in result["metrics"] and METRICS[name][0] in groups["나빠짐"]]
+    worse = ", ".join(METRICS[name][0] for name in GUARDS if METRICS[name][0] in groups["나빠짐"])
     state = judgement(HEADLINE, result["metrics"][HEADLINE])
     if state == "나빠짐":
         first = f"튜닝한 모델이 베이스 모델보다 나빠졌습니다({span})."
     elif state == "나아짐" and not worse:
         first = f"튜닝한 모델이 베이스 모델보다 낫습니다({span})."
     elif state == "나아짐":
-        first = f"결과가 엇갈립니다. 표현은 정답에 가까워졌지만({span}) 나빠진 지표가 있습니다."
+        first = f"결과가 엇갈립니다. 표현은 정답에 가까워졌지만({span}) 나빠진 지표가 있습니다: {worse}."
     elif worse:
-        first = f"나아졌다고 할 근거가 없고({span}) 나빠진 지표가 있습니다."
+        first = f"나아졌다고 할 근거가 없고({span}) 나빠진 지표가 있습니다: {worse}."
     else:
         first = f"나아졌다고 할 근거가 없습니다({span}). 질문을 늘려 다시 재 보세요."
     lines = [first, *(f"{label}: {', '.join(names)}." for label, names in groups.items() if names)]

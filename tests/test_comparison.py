@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from src.comparison import (
 from src.evidence import ABSTENTION
 from src.pages import mark_overlap
 from src.schemas import RaftRecord
+from src.tables import summary_rows
 
 
 class CharacterCounts:
@@ -147,8 +149,68 @@ def test_page_stands_alone_and_escapes(tmp_path):
     assert "<script" not in page and "<img src=x" not in page
     assert page.count("&lt;script&gt;") >= 6  # title twice, question, context, answer, both systems
     assert "http://" not in page and "https://" not in page
+    assert "default-src 'none'" in page and "script-src" not in page  # not even a script that got in may run
     again = comparison_page(result, records, base, tuned, tmp_path / "again.html", title=attack)
     assert page == again.read_text(encoding="utf-8")
+
+
+def page_text(tmp_path, records, base, tuned, **options) -> str:
+    result = compare(base, tuned, records, n_bootstrap=20)
+    return comparison_page(result, records, base, tuned, tmp_path / "p.html", **options).read_text("utf-8")
+
+
+def test_page_opens_with_the_point_and_folds_the_rest(tmp_path):
+    tuned = [SHORT[n] if n in (1, 2, 3) else "아니요" if 30 < n < 38 else REFERENCES[n] for n in range(40)]
+    page = page_text(
+        tmp_path, RECORDS, SHORT, tuned, parts={"주제별": comparison_table(compare(SHORT, tuned))}
+    )
+    order = [
+        'class="verdict"',
+        "<table",
+        "가장 나아진 질문",
+        "가장 나빠진 질문",
+        "나머지 질문",
+        "<img",
+        "주제별",
+    ]
+    assert sorted(order, key=page.index) == order
+    unfolded, folded = page.split("<h2>나머지 질문</h2>")
+    assert unfolded.count("<article>") == 6 and page.count("<article>") == 40
+    table = sample_table(RECORDS, SHORT, tuned)
+    counts = [(table["차이"] > 0).sum() - 3, (table["차이"] == 0).sum(), (table["차이"] < 0).sum() - 3]
+    named = ("나아진", "점수가 같은", "나빠진")
+    assert re.findall(r"<summary>(\S+|점수가 같은) 질문 (\d+)개", folded) == [
+        (name, str(count)) for name, count in zip(named, counts, strict=True)
+    ]
+    best, worst = unfolded.split("<h2>가장 나빠진 질문</h2>")
+    shown = [float(text) for text in re.findall(r">([+-][\d.]+)</span>", worst)]
+    assert shown == sorted(shown) and shown[0] == pytest.approx(table["차이"].min(), abs=0.005)
+    assert max(float(text) for text in re.findall(r">([+-][\d.]+)</span>", best)) == pytest.approx(
+        table["차이"].max(), abs=0.005
+    )
+    # Twenty unanswerable questions have one reference: they would fill both lists alike.
+    assert best.count(f"<p>{ABSTENTION}</p>") == 1
+
+
+def test_page_says_where_no_question_changed(tmp_path):
+    page = page_text(tmp_path, RECORDS, SHORT, SHORT)
+    assert "나아진 질문이 없습니다" in page and "나빠진 질문이 없습니다" in page
+    assert page.count("<article>") == 40 and "점수가 같은 질문 40개" in page
+
+
+def test_summary_rows_are_what_comparison_table_has():
+    result = compare(SHORT, REFERENCES, few_shot_answers=SHORT, embedder=CharacterCounts())
+    table = comparison_table(result)
+    rows = summary_rows(result)
+    assert [row["지표"] for row in rows] == list(table.index)
+    for row in rows:
+        own = table.loc[row["지표"]]
+        digits = 1 if own["범위"] == "0–100" else 3
+        assert row["판정"] == own["판정"]
+        for name in ("베이스 모델", "예시를 준 베이스", "튜닝한 모델", "차이"):
+            assert float(row[name]) == pytest.approx(own[name], abs=0.6 * 10**-digits)
+        low, high = map(float, row["차이의 95% 구간"].split(" ~ "))
+        assert (low, high) == pytest.approx((own["95% 하한"], own["95% 상한"]), abs=0.6 * 10**-digits)
 
 
 @settings(max_examples=25, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from src.classroom import run
-from src.classroom.report import cell_headings, warning_lines
+from src.classroom.report import Console, cell_headings, elapsed, print_summary, warning_lines, width
 from src.profiles import ROOT
 
 ENTRY_KEYS = {"name", "status", "seconds", "slowest_cells", "stderr", "warnings"}
@@ -146,16 +147,38 @@ def test_a_warning_is_counted_and_named(outputs, tmp_path):
     assert entry["stderr"] == 1 and "UserWarning: 조심하세요" in entry["warnings"][0]
 
 
-def test_the_summary_ends_with_the_table_and_where_to_look(outputs, tmp_path, capsys):
-    metric = {"base": 0.0, "tuned": 0.75, "difference": 0.75, "interval": [0.7, 0.8], "p_value": 0.0}
-    (outputs).mkdir(parents=True)
-    text = json.dumps({"n": 320, "metrics": {"exact_match": metric}})
+def test_the_summary_ends_with_the_verdict_and_where_to_look(outputs, tmp_path, capsys):
+    def entry(*interval):
+        return {"base": 0.0, "tuned": 0.75, "difference": 0.75, "interval": interval, "p_value": 0.0001}
+
+    metrics = {"rougeL": entry(0.7, 0.8), "bleu": entry(-1.23, 4), "answer_contained": entry(-0.3, -0.1)}
+    outputs.mkdir(parents=True)
+    text = json.dumps({"n": 1320, "metrics": metrics})
     (outputs / "comparison.json").write_text(text)
     cell = f"open({str(outputs / 'comparison.json')!r}, 'w').write({text!r})"
     assert run.main([], notebooks=[write_notebook(tmp_path / "04_compare.ipynb", cell)]) == 0
-    end = capsys.readouterr().out.split("== 튜닝 전과 후 (질문 320개)")[1]
-    assert end.split("\n")[2].split() == ["exact_match", "0.000", "0.750", "0.750", "[0.700,", "0.800]"]
+    end = capsys.readouterr().out.split("== 튜닝 전과 후 (질문 1,320개)")[1]
+    rows = [re.split(r"\s{2,}", line.strip()) for line in end.split("\n")[1:5]]
+    assert rows == [
+        ["지표", "베이스 모델", "튜닝한 모델", "차이", "차이의 95% 구간", "판정"],
+        ["ROUGE-L", "0.000", "0.750", "+0.750", "+0.700 ~ +0.800", "나아짐"],
+        ["BLEU", "0.0", "0.8", "+0.8", "-1.2 ~ +4.0", "차이 불확실"],
+        ["정답 포함(답 있는 질문)", "0.000", "0.750", "+0.750", "-0.300 ~ -0.100", "나빠짐"],
+    ]
+    starts = {width(line[: line.rindex("  ")]) for line in end.split("\n")[1:5]}
+    assert len(starts) == 1  # a Hangul letter is two columns wide
+    assert "결과가 엇갈립니다" in end and "나빠진 지표가 있습니다: 정답 포함(답 있는 질문)." in end
+    assert "ROUGE-L 차이 +0.750, 95% 구간 +0.700~+0.800" in end
     assert str(outputs / "html") in end
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"n": 3, "metrics": {"unheard_of": {}}}'])
+def test_a_broken_comparison_does_not_spoil_the_summary(outputs, tmp_path, capsys, text):
+    outputs.mkdir(parents=True)
+    (outputs / "comparison.json").write_text(text)
+    print_summary(Console(), outputs, [], 0.0)
+    out = capsys.readouterr().out
+    assert "읽지 못했습니다" in out and "다음에 볼 곳" in out
 
 
 def test_a_dying_kernel_and_a_slow_cell_are_failures(outputs, tmp_path, capsys):
@@ -228,3 +251,44 @@ def test_progress_bars_on_stderr_are_no_warnings():
     for name, text in (("stderr", "50%|####\nFutureWarning: a\n"), ("stdout", "Warning: b\n")):
         cell.outputs.append(nbformat.v4.new_output("stream", name=name, text=text))
     assert warning_lines([cell]) == ["FutureWarning: a"]
+
+
+def until_shown(shown: list[str], text: str) -> None:
+    """Wait until ``text`` was shown; fail after half a minute."""
+    deadline = time.monotonic() + 30
+    while not any(text in part for part in shown):
+        assert time.monotonic() < deadline, f"{text!r} not in {shown}"
+        time.sleep(0.01)
+
+
+def test_a_terminal_shows_the_time_gone_by_on_one_line(monkeypatch):
+    shown = []
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("builtins.print", lambda text, **_: shown.append(text))
+    console = Console()
+    console.tty, console.every = True, 0.01
+    with console.ticking("[5/7] 03_fine_tuning_with_lora · 셀 12/40 · 아주 긴 제목을 가진 셀"):
+        until_shown(shown, "1초째")
+    assert all(part.startswith("\r\x1b[2K[5/7]") and "\n" not in part for part in shown)
+    assert all(width(part.removeprefix("\r\x1b[2K")) < 40 for part in shown)
+    assert shown[-1].endswith("초째")  # cut is the heading, not what moves
+    count = len(shown)
+    time.sleep(0.05)
+    assert len(shown) == count  # and no more once the cell is done
+
+
+def test_a_log_gets_a_line_now_and_then(capsys):
+    console = Console()
+    assert not console.tty and console.every >= 10
+    with console.ticking("셀 1/1"):
+        pass
+    assert capsys.readouterr().out == ""
+    console.every = 0.01
+    shown = []
+    console.line = shown.append
+    with console.ticking("셀 1/1"):
+        until_shown(shown, "셀 1/1 · 0초째")
+
+
+def test_time_gone_by():
+    assert [elapsed(seconds) for seconds in (0.4, 59.9, 60, 3725)] == ["0초", "59초", "1분 00초", "62분 05초"]

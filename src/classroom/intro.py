@@ -7,15 +7,17 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from src.classroom.text_tables import TEXT, numeric, read_from_the_left
 from src.profiles import Profile
 
 
 def hello(profile: Profile) -> None:
-    """Print one line: profile, model, device and the versions that matter."""
+    """Print one line: profile, model, device and the versions that matter. Tables read from the left from here on."""
     import torch
 
     from src.models import model_spec
 
+    read_from_the_left()
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "bitsandbytes")
@@ -31,10 +33,13 @@ def show_source(function: Any) -> Any:
 
 
 def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> Any:
-    """``rows`` as a table that reads from the left; numbers with thousands separators, everything else as text."""
+    """``rows`` as a table: text to the left, numbers to the right and with thousands separators."""
     import pandas as pd
 
     shown = [[f"{v:,}" if type(v) in (int, float) else str(v) for v in row] for row in rows]
     style = pd.DataFrame(shown, columns=list(columns)).style.format(escape="html").hide(axis="index")
-    wrap = "text-align: left; max-width: 24em; word-break: keep-all; overflow-wrap: break-word"
-    return style.set_table_styles([{"selector": "th, td", "props": wrap}])
+    right = [f".col{place}" for place, column in enumerate(zip(*shown, strict=True)) if numeric(column)]
+    styles = [{"selector": "th, td", "props": TEXT}]
+    if right:
+        styles.append({"selector": ", ".join(right), "props": "text-align: right"})
+    return style.set_table_styles(styles)

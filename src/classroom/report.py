@@ -1,4 +1,4 @@
-"""What ``src.classroom.run`` shows and keeps: the progress line, the HTML pages, the summary."""
+"""What ``src.classroom.run`` shows and keeps: the progress line, ``run.json``, the HTML pages, the summary."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 # nbconvert's page without its blocking scripts: with no network it opens at once and stays readable (formulas as TeX).
 PAGE = """{% extends 'index.html.j2' %}{% from 'mathjax.html.j2' import mathjax %}
+{% block html_head_css %}{{ super() }}<style>.jp-RenderedHTML pre { font-family: var(--jp-code-font-family) }</style>{% endblock %}
 {% block html_head_js %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}{% block jupyter_widgets %}{% endblock %}
 {% block html_head_js_mathjax %}{{ mathjax(resources.mathjax_url) | replace('<script src', '<script async src') }}{% endblock %}
 """
@@ -36,29 +38,30 @@ class Console:
         """Print ``text`` for good."""
         print(("\r\x1b[2K" if self.tty else "") + text, flush=True)
 
-    def update(self, text: str) -> None:
-        """Show ``text`` until something else is shown; nothing where lines cannot be taken back."""
+    def update(self, text: str, end: str = "") -> None:
+        """Show ``text`` and ``end`` until something else is shown; nothing where lines cannot be taken back. Where
+        both do not fit, ``text`` is cut: what moves is at the end."""
         if self.tty:
-            columns = shutil.get_terminal_size().columns - 1
-            while width(text) > columns:
+            room = shutil.get_terminal_size().columns - 1 - width(end)
+            while text and width(text) > room:
                 text = text[:-1]
-            print("\r\x1b[2K" + text, end="", flush=True)
+            print("\r\x1b[2K" + text + end, end="", flush=True)
 
-    def progress(self, text: str) -> None:
+    def progress(self, text: str, end: str = "") -> None:
         """Something was done."""
         if self.tty:
-            self.update(text)
+            self.update(text, end)
         else:
-            self.line(text)
+            self.line(text + end)
 
     @contextmanager
     def ticking(self, label: str) -> Iterator[None]:
-        """Keep showing ``label`` with the seconds gone by while the body runs."""
+        """Keep showing ``label`` with the time gone by while the body runs."""
         done, started = threading.Event(), time.monotonic()
 
         def tick() -> None:
             while not done.wait(self.every):
-                self.progress(f"{label} · {time.monotonic() - started:.0f}초째")
+                self.progress(label, f" · {elapsed(time.monotonic() - started)}째")
 
         self.update(label)
         thread = threading.Thread(target=tick, daemon=True)
@@ -68,6 +71,12 @@ class Console:
         finally:
             done.set()
             thread.join()
+
+
+def elapsed(seconds: float) -> str:
+    """``75`` -> "1분 15초"."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}분 {rest:02d}초" if minutes else f"{rest}초"
 
 
 def width(text: str) -> int:
@@ -123,10 +132,58 @@ def write_html(nb: nbformat.NotebookNode, target: Path, source: Path, failed_at:
     nbformat.write(nb, executed)
 
 
+def not_run(path: Path) -> dict[str, Any]:
+    """The entry in ``run.json`` of a notebook that did not run."""
+    return {
+        "name": path.stem,
+        "status": "not run",
+        "seconds": 0.0,
+        "slowest_cells": [],
+        "stderr": 0,
+        "warnings": [],
+    }
+
+
+def write_run(output_dir: Path, profile: str, commit: str, entries: Sequence[dict[str, Any]]) -> None:
+    """Write ``run.json``: ``{"profile", "commit", "seconds", "notebooks": [{"name", "status", "seconds",
+    "slowest_cells", "stderr", "warnings", "error"?}]}``. ``status`` is "ok", "failed" or "not run"; a cell's ``index``
+    is its place among the notebook's cells, from 0; ``stderr`` counts the lines on stderr that hold a warning and
+    ``warnings`` names the first of them."""
+    seconds = round(sum(entry["seconds"] for entry in entries), 2)
+    run = {"profile": profile, "commit": commit, "seconds": seconds, "notebooks": list(entries)}
+    output_dir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(run, ensure_ascii=False, indent=2)
+    (output_dir / "run.json").write_text(text + "\n", encoding="utf-8")
+
+
+def read_entries(output_dir: Path, profile: str, commit: str) -> dict[str, dict[str, Any]]:
+    """The entries by name that an earlier run of the same commit and profile left."""
+    try:
+        old = json.loads((output_dir / "run.json").read_text(encoding="utf-8"))
+        if (old["commit"], old["profile"]) == (commit, profile):
+            return {entry["name"]: entry for entry in old["notebooks"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return {}
+
+
+def error_message(error: Exception) -> str:
+    """What stopped a cell, in one line."""
+    if isinstance(error, CellExecutionError):
+        return f"{error.ename}: {error.evalue}"
+    if isinstance(error, DeadKernelError):
+        return (
+            "커널이 갑자기 꺼졌습니다. 메모리가 모자랐을 수 있으니 다른 프로그램을 닫고 다시 실행해 주세요."
+        )
+    if isinstance(error, CellTimeoutError):
+        return "셀이 정해 둔 시간(--timeout) 안에 끝나지 않았습니다."
+    return f"{type(error).__name__}: {error}"
+
+
 def print_summary(
     console: Console, output_dir: Path, entries: Sequence[dict[str, Any]], started: float
 ) -> None:
-    """Print what ran, the before/after table of ``comparison.json`` and where to look next."""
+    """Print what ran, ``comparison.json`` as a table with its verdict and where to look next."""
     words = {"ok": "완료", "failed": "실패", "not run": "실행 안 함"}
     console.line("\n== 요약")
     for entry in entries:
@@ -139,7 +196,12 @@ def print_summary(
     comparison = output_dir / "comparison.json"
     if comparison.is_file():
         old = "" if comparison.stat().st_mtime >= started else ", 이전에 실행한 결과"
-        for line in _comparison_table(json.loads(comparison.read_text(encoding="utf-8")), old):
+        try:
+            lines = _comparison_lines(json.loads(comparison.read_text(encoding="utf-8")), old)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # A broken file must not spoil the end of a long run.
+            lines = [f"\n{comparison}을(를) 읽지 못했습니다. 04번 노트북을 다시 실행해 주세요."]
+        for line in lines:
             console.line(line)
     console.line("\n== 다음에 볼 곳")
     places = [("실행한 노트북", output_dir / "html"), ("튜닝 전후 비교", output_dir / "comparison.html")]
@@ -149,19 +211,17 @@ def print_summary(
     console.line(f"  {_pad('직접 해 보기', 16)}make lab")
 
 
-def _comparison_table(comparison: dict[str, Any], note: str) -> list[str]:
-    lines = [f"\n== 튜닝 전과 후 (질문 {comparison['n']}개{note})"]
-    header = ("지표", 20), ("전", 9), ("후", 9), ("차이", 9)
-    lines.append("  " + "".join(_pad(text, size) for text, size in header) + "차이의 95% 구간")
-    for name, m in comparison["metrics"].items():
-        numbers = "".join(f"{_number(m.get(key)):<9}" for key in ("base", "tuned", "difference"))
-        low, high = m.get("interval") or (None, None)
-        lines.append(f"  {name:<20}{numbers}[{_number(low)}, {_number(high)}]")
-    return lines
+def _comparison_lines(comparison: dict[str, Any], note: str) -> list[str]:
+    from src.tables import summary_rows, verdict
 
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    columns = ("지표", "베이스 모델", "튜닝한 모델", "차이", "차이의 95% 구간", "판정")
+    rows = [columns, *([row[name] for name in columns] for row in summary_rows(comparison))]
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    lines = [f"\n== 튜닝 전과 후 (질문 {comparison['n']:,}개{note})"]
+    for name, *numbers, judged in rows:
+        cells = [" " * (room - width(cell)) + cell for cell, room in zip(numbers, widths[1:], strict=False)]
+        lines.append("  ".join(["", _pad(name, widths[0]), *cells, judged]))
+    return [*lines, "", "  " + verdict(comparison).splitlines()[0]]
 
 
 def _pad(text: str, columns: int) -> str:

@@ -2,10 +2,6 @@
 
 Leaves below ``profile.output_dir``: ``html/<notebook>.html`` (pictures embedded), ``run.json`` and, on the terminal, a
 summary. Exit status: 0 all ran, 1 a cell failed, 2 wrong arguments or a missing notebook, 130 interrupted.
-
-``run.json``: ``{"profile", "commit", "seconds", "notebooks": [{"name", "status", "seconds", "slowest_cells", "stderr",
-"warnings", "error"?}]}``. ``status`` is "ok", "failed" or "not run"; a cell's ``index`` is its place among the notebook's
-cells, from 0; ``stderr`` counts the lines on stderr that hold a warning and ``warnings`` names the first of them.
 """
 
 from __future__ import annotations
@@ -13,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import signal
 import subprocess
 import sys
@@ -26,10 +21,19 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from src.classroom.kernel import kernel_env, new_manager
-from src.classroom.report import Console, cell_headings, print_summary, warning_lines, write_html
+from src.classroom.report import (
+    Console,
+    cell_headings,
+    error_message,
+    not_run,
+    print_summary,
+    read_entries,
+    warning_lines,
+    write_html,
+    write_run,
+)
 from src.profiles import PROFILES, ROOT, Profile, active_profile
 
 NOTEBOOKS = (
@@ -63,9 +67,10 @@ class Runner:
         """Run ``selected`` (some of ``notebooks``, in their order) and return the exit status."""
         started = time.time()
         commit = _commit()
-        entries = {**{p.stem: _not_run(p) for p in self.notebooks}, **self._kept(commit)}
+        entries = {p.stem: not_run(p) for p in self.notebooks}
+        entries |= read_entries(self.output_dir, self.profile.name, commit)
         for path in selected:
-            entries[path.stem] = _not_run(path)
+            entries[path.stem] = not_run(path)
             self._html(path).unlink(missing_ok=True)  # a page of an earlier run would pass for this one's
         status = 0
         self._save(commit, entries)
@@ -87,7 +92,7 @@ class Runner:
         started = time.monotonic()
         number = f"[{self.notebooks.index(path) + 1}/{len(self.notebooks)}] {path.stem}"
         self.console.update(f"{number} · 커널을 시작합니다")
-        entry, times, error, at = _not_run(path), [], None, None
+        entry, times, error, at = not_run(path), [], None, None
         sockets = tempfile.TemporaryDirectory(prefix="ws-")
         manager = new_manager(Path(sockets.name))
         nb = nbformat.v4.new_notebook()
@@ -108,7 +113,7 @@ class Runner:
                     await self._interruptible(client.async_execute_cell(nb.cells[index], index, n))
                 seconds = time.monotonic() - begun
                 times.append({"index": index, "heading": headings[index], "seconds": round(seconds, 2)})
-                self.console.progress(f"{label} · {seconds:.1f}초")
+                self.console.progress(label, f" · {seconds:.1f}초")
             client.set_widgets_metadata()
         except Exception as exception:
             error = exception
@@ -130,7 +135,7 @@ class Runner:
             entry["error"] = {
                 "index": at[0] if at else None,
                 "heading": at[3] if at else "",
-                "message": "중단되었습니다." if self.stopped else _message(error),
+                "message": "중단되었습니다." if self.stopped else error_message(error),
             }
         write_html(nb, self._html(path), path, failed_at=at[0] if error and at else None)
         self.console.line(
@@ -186,46 +191,8 @@ class Runner:
     def _html(self, path: Path) -> Path:
         return self.output_dir / "html" / f"{path.stem}.html"
 
-    def _kept(self, commit: str) -> dict[str, dict[str, Any]]:
-        """The entries of an earlier run of the same commit and profile."""
-        try:
-            old = json.loads((self.output_dir / "run.json").read_text(encoding="utf-8"))
-            if (old["commit"], old["profile"]) == (commit, self.profile.name):
-                return {entry["name"]: entry for entry in old["notebooks"]}
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        return {}
-
     def _save(self, commit: str, entries: dict[str, dict[str, Any]]) -> None:
-        rows = [entries[p.stem] for p in self.notebooks]
-        seconds = round(sum(row["seconds"] for row in rows), 2)
-        run = {"profile": self.profile.name, "commit": commit, "seconds": seconds, "notebooks": rows}
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(run, ensure_ascii=False, indent=2)
-        (self.output_dir / "run.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _not_run(path: Path) -> dict[str, Any]:
-    return {
-        "name": path.stem,
-        "status": "not run",
-        "seconds": 0.0,
-        "slowest_cells": [],
-        "stderr": 0,
-        "warnings": [],
-    }
-
-
-def _message(error: Exception) -> str:
-    if isinstance(error, CellExecutionError):
-        return f"{error.ename}: {error.evalue}"
-    if isinstance(error, DeadKernelError):
-        return (
-            "커널이 갑자기 꺼졌습니다. 메모리가 모자랐을 수 있으니 다른 프로그램을 닫고 다시 실행해 주세요."
-        )
-    if isinstance(error, CellTimeoutError):
-        return "셀이 정해 둔 시간(--timeout) 안에 끝나지 않았습니다."
-    return f"{type(error).__name__}: {error}"
+        write_run(self.output_dir, self.profile.name, commit, [entries[p.stem] for p in self.notebooks])
 
 
 def _commit() -> str:

@@ -1,0 +1,52 @@
+"""Tables whose sentences read from the left; a notebook's own style puts every cell to the right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+TEXT = "text-align: left; max-width: 24em; word-break: keep-all; overflow-wrap: break-word"
+
+
+def numeric(values: Iterable[Any]) -> bool:
+    """Whether a column holds numbers alone: int, float, or a text without any letter ("+12", "[0.1, 0.3]", "–")."""
+    from numbers import Number
+
+    return all(
+        (isinstance(value, Number) and not isinstance(value, bool)) or not any(map(str.isalpha, str(value)))
+        for value in values
+    )
+
+
+def frame_html(frame: Any) -> str | None:
+    """A pandas table as pandas shows it, columns with text to the left and wrapping, numbers to the right. The
+    index's name stands in the header's first cell, not in a row of its own. None where pandas shows no HTML."""
+    import pandas as pd
+
+    if frame.index.nlevels == 1 and frame.columns.names == [None]:
+        frame = frame.rename_axis(index=None, columns=frame.index.name)
+    page = frame._repr_html_()
+    count = frame.shape[1]
+    if page is None or count > (pd.get_option("display.max_columns") or count):  # some columns are left out
+        return page
+    seen = frame.head(pd.get_option("display.max_rows"))
+    text = [count - place for place in range(count) if not numeric(seen.iloc[:, place])]
+    labels = not numeric(label for row in seen.index for label in (row if isinstance(row, tuple) else (row,)))
+    # Counted from the right: of an index with several levels a row may leave cells out.
+    places = [*map(str, text), *([f"n+{count + 1}"] if labels else [])]
+    if not places:
+        return page
+    name = f"text-{count}-{'-'.join(map(str, text))}{'-labels' * labels}"
+    left = ", ".join(f".{name} :is(th, td):nth-last-child({place})" for place in places)
+    style = f".{name} :is(th, td) {{text-align: right; word-break: keep-all}} {left} {{{TEXT}}}"
+    return f'<style>{style}</style><div class="{name}">{page}</div>'
+
+
+def read_from_the_left() -> None:
+    """From now on this kernel shows pandas tables as ``frame_html`` does; nothing outside a notebook."""
+    from IPython import get_ipython
+
+    if shell := get_ipython():
+        import pandas as pd
+
+        shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, frame_html)

@@ -1,0 +1,84 @@
+"""Which columns of a notebook's tables read from the left."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from src.classroom import text_tables
+from src.classroom.intro import show_table
+from src.classroom.text_tables import frame_html, numeric
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        ([1, 2.5, float("nan")], True),
+        (["+12", "–", "<0.001", "0–100", ""], True),
+        ([[0.1, 0.3], 4], True),
+        ([True, False], False),
+        (["12개", 3], False),
+        (["나아짐"], False),
+        ([], True),
+    ],
+)
+def test_what_counts_as_numbers(values, expected):
+    assert numeric(values) is expected
+
+
+def left_places(page: str) -> list[str]:
+    return re.findall(r"nth-last-child\((.+?)\)", page)
+
+
+def test_text_columns_and_labels_read_from_the_left():
+    frame = pd.DataFrame({"질문": ["<b>가</b>"], "차이": [0.5], "판정": ["나아짐"]})
+    page = frame_html(frame)
+    assert left_places(page) == ["3", "1"]
+    assert "&lt;b&gt;가" in page and "<b>가" not in page
+    assert frame._repr_html_() in page  # pandas' own table, number formats and all
+    assert left_places(frame_html(frame.set_index("질문"))) == ["1", "n+3"]
+    many = frame.set_index(["판정", "차이"])  # a text level and a number level
+    assert left_places(frame_html(many)) == ["1", "n+2"]
+
+
+def test_numbers_stay_as_pandas_shows_them():
+    frame = pd.DataFrame({"가": [1], "나": [0.25]})
+    assert frame_html(frame) == frame._repr_html_()
+
+
+def test_the_name_of_the_index_is_in_the_one_header_row():
+    page = frame_html(pd.DataFrame({"차이": [0.5]}, index=pd.Index(["BLEU"], name="지표")))
+    assert page.split("<tbody>")[0].count("<tr") == 1 and ">지표<" in page.split("<tbody>")[0]
+
+
+def test_odd_tables_are_shown_too():
+    pair = pd.DataFrame([["가", "나"]], columns=["질문", "질문"], index=[3])
+    assert left_places(frame_html(pair)) == ["2", "1"]
+    wide = pd.DataFrame([["가"] * 50])
+    with pd.option_context("display.max_columns", 20):  # what a kernel has
+        assert frame_html(wide) == wide._repr_html_()  # pandas leaves columns out: places would not fit
+    assert ">가<" in frame_html(pd.DataFrame({"가": []}))
+    levels = pd.DataFrame([["가", 1]], columns=pd.MultiIndex.from_tuples([("위", "아래"), ("위", "옆")]))
+    assert left_places(frame_html(levels)) == ["2"]
+    long = pd.DataFrame({"글": ["가"] * 500})
+    assert frame_html(long).count("<tr>") < 20
+
+
+def test_a_kernel_shows_tables_so_from_then_on(monkeypatch):
+    shell = InteractiveShell()
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    text_tables.read_from_the_left()
+    shown, _ = shell.display_formatter.format(pd.DataFrame({"판정": ["나아짐"]}))
+    assert left_places(shown["text/html"]) == ["1"]
+    monkeypatch.setattr("IPython.get_ipython", lambda: None)
+    text_tables.read_from_the_left()  # outside a notebook there is nothing to do
+
+
+def test_show_table_puts_numbers_to_the_right():
+    page = show_table([("가", 1234, "1,000"), ("<b>", 5, "–")], ["글", "수", "글로 쓴 수"]).to_html()
+    assert re.findall(r"\.(\w+) \{\s*text-align: right;", page) == ["col1", "col2"]
+    assert "1,234" in page and "&lt;b&gt;" in page and "<b>" not in page
+    assert "글" in show_table([], ["글"]).to_html()
