@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import PackageNotFoundError, metadata
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from src.classroom.run import NOTEBOOKS
 from src.models import MODELS, model_shape
@@ -65,3 +67,22 @@ def test_readme_shows_the_order_of_modules():
             f"{name} imports to its right: {imported - set(modules[:position])}"
         )
         assert "src.classroom" not in source
+
+
+def test_every_package_runs_on_the_oldest_python_that_is_promised():
+    """Debian's own Python is 3.11.2: a pin that asks for a later patch release cannot be installed there."""
+    oldest = re.search(r"Python (3\.\d+) 이상", README)[1] + ".0"
+    pinned = re.findall(
+        r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    refusing = {
+        name: wanted for name in pinned if not SpecifierSet(wanted := _requires_python(name)).contains(oldest)
+    }
+    assert refusing == {}
+
+
+def _requires_python(package: str) -> str:
+    try:
+        return metadata(package).get("Requires-Python") or ""
+    except PackageNotFoundError:  # of another platform
+        return ""
