@@ -23,6 +23,8 @@ from src.retrieval import BM25Retriever, Retriever
 from src.text import normalize_text
 
 LONGEST = 500  # characters of a question; the longest in the corpus have fewer than 100
+NARROW = 320  # pixels; what is narrower stands below, not beside
+WHOLE_WORDS = "textarea, .prose { word-break: keep-all; overflow-wrap: anywhere }"  # Korean breaks at spaces
 INSTALL = 'pip install "gradio>=6.30,<7"'
 
 
@@ -136,13 +138,14 @@ def build_page(chat: Chat) -> Any:
             "## 베이스 모델과 튜닝한 모델에 같은 것을 물어 보세요\n같은 프롬프트, 같은 문서입니다. 답은 틀릴 수 있으니 문서와 대조하세요."
         )
         with gr.Row():
-            question = gr.Textbox(label="질문", placeholder="문서에서 찾을 수 있는 것을 물어 보세요", scale=4)
+            hint = "문서에서 찾을 수 있는 것을 물어 보세요"
+            question = gr.Textbox(label="질문", placeholder=hint, max_lines=4, scale=4, min_width=NARROW)
             k = gr.Slider(1, 5, value=3, step=1, label="문서 수", scale=1)
         ask = gr.Button("묻기", variant="primary")
-        note = gr.Textbox(label="알림", interactive=False)
+        note = gr.Textbox(label="알림", placeholder="없음", interactive=False)
         with gr.Row():
-            base = gr.Textbox(label="베이스 모델", lines=4, interactive=False)
-            tuned = gr.Textbox(label="튜닝한 모델", lines=4, interactive=False)
+            base = gr.Textbox(label="베이스 모델", lines=4, interactive=False, min_width=NARROW)
+            tuned = gr.Textbox(label="튜닝한 모델", lines=4, interactive=False, min_width=NARROW)
         found = gr.Textbox(label="찾은 문서", lines=8, interactive=False)
         outputs = [base, tuned, found, note]
         for event in (ask.click, question.submit):
@@ -169,6 +172,7 @@ def serve(chat: Chat, *, port: int | None = None) -> None:
         server_port=port,
         share=False,
         theme=gr.themes.Default(font=fonts, font_mono=["monospace"]),
+        css=WHOLE_WORDS,
         ssr_mode=False,
         footer_links=[],
         enable_monitoring=False,
