@@ -61,4 +61,6 @@ clean:
 	@echo "패키지를 설치합니다. 처음 한 번, 몇 분 걸려요."
 	@$(PY) -m pip install -q --disable-pip-version-check $(if $(BUNDLE),--no-index --find-links wheels) -r requirements.txt -c constraints.txt || { \
 		echo "설치하지 못했어요. 위의 메시지와 인터넷 연결, 디스크 공간을 확인한 뒤 같은 명령을 다시 실행해 주세요."; exit 1; }
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@cp configs/jupyterlab_overrides.json .venv/share/jupyter/lab/settings/overrides.json  # no English pop-up about news
 	@touch $@

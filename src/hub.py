@@ -11,6 +11,7 @@ from typing import Any
 from src.profiles import Profile
 from src.raft import INSTRUCTION, to_messages
 from src.registry import MODELS, licence_line, model_spec
+from src.tables import summary_rows
 
 SENT = re.compile(r".+\.(safetensors|json|jinja|model|txt)|README\.md|LICEN[CS]E(\..+)?|NOTICE(\..+)?", re.I)
 PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
@@ -235,17 +236,13 @@ def _scores(comparison: Mapping[str, Any] | None) -> str:
         return (
             "답의 품질은 아직 재지 않았습니다. 노트북 04를 실행하면 이 자리에 튜닝 전후의 점수가 들어갑니다."
         )
+    columns = ("지표", "베이스 모델", "튜닝한 모델", "차이", "차이의 95% 구간", "판정")
     lines = [
-        f"튜닝에 쓰지 않은 시험 레코드 {comparison['n']:,}건. 구간은 차이의 95% 구간입니다.",
+        f"튜닝에 쓰지 않은 시험 레코드 {comparison['n']:,}건. ↓가 붙은 지표는 낮아야 좋습니다.",
         "",
-        "| 지표 | 베이스 | 튜닝 | 차이 | 구간 |",
-        "|---|---|---|---|---|",
+        f"| {' | '.join(columns)} |",
+        f"|{'---|' * len(columns)}",
     ]
-    for name, row in comparison["metrics"].items():
-        if row.get("base") is None or row.get("tuned") is None:
-            continue
-        low, high = row["interval"]
-        lines.append(
-            f"| {name} | {row['base']:.3f} | {row['tuned']:.3f} | {row['difference']:+.3f} | {low:+.3f} – {high:+.3f} |"
-        )
+    for row in summary_rows(comparison):
+        lines.append(f"| {' | '.join(row[name] for name in columns)} |")
     return "\n".join(lines)

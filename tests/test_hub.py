@@ -30,7 +30,6 @@ COMPARISON = {
             "interval": [0.52, 0.58],
             "p_value": 0.0005,
         },
-        "abstention": {"base": None, "tuned": None, "difference": None, "interval": None, "p_value": None},
     },
 }
 
@@ -210,11 +209,11 @@ def test_the_cards_metadata_is_what_the_hub_reads(name):
         "리비전 abc123",
         "1,234건",
         "CC BY 4.0",
-        "| rouge1 | 0.410 | 0.960 | +0.550 |",
+        "| ROUGE-1 | 0.410 | 0.960 | +0.550 | +0.520 ~ +0.580 | 나아짐 |",
         "400건",
     ):
         assert said in card
-    assert "abstention" not in card  # not measured
+    assert "답 없음" not in card  # not measured
 
 
 def test_a_card_says_what_it_does_not_know():
@@ -243,4 +242,4 @@ def test_evaluation_puts_its_scores_into_the_card(tmp_path, monkeypatch):
     (profile.artifacts_dir / "training_log.json").write_text(json.dumps(LOG), encoding="utf-8")
     save_evaluation(profile, [], [], [], COMPARISON)
     card = (adapter_dir(profile) / "README.md").read_text(encoding="utf-8")
-    assert card == model_card(profile, LOG, COMPARISON) and "| rouge1 |" in card
+    assert card == model_card(profile, LOG, COMPARISON) and "| ROUGE-1 |" in card
