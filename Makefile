@@ -12,6 +12,10 @@ export HF_HUB_CACHE := $(CURDIR)/hub
 export HF_HUB_OFFLINE := 1
 endif
 
+# Working memory of a CPU run is kept, not handed back to the system and fetched again at every layer (glibc only).
+export MALLOC_MMAP_THRESHOLD_ := 33554432
+export MALLOC_TRIM_THRESHOLD_ := 1073741824
+
 help:
 	@echo "make workshop  노트북 일곱 개를 차례로 실행합니다 (PROFILE=rtx4090, FROM=03)"
 	@echo "make test      테스트를 모두 실행합니다"

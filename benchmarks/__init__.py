@@ -19,6 +19,8 @@ def machine(*packages: str) -> str:
     memory = "메모리 알 수 없음"
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = f"메모리 {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f}GiB"
+    if "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        memory += "(할당은 Makefile의 설정)"
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     return (
         f"잰 곳: {platform.system()} {platform.machine()}, 논리 코어 {os.cpu_count()}개, {memory}, "

@@ -51,6 +51,11 @@ def timed(function: Callable[[], list[str]]) -> tuple[list[str], float]:
     return answers, time.perf_counter() - started
 
 
+def best_of(function: Callable[[], list[str]], rounds: int = 3) -> tuple[list[str], float]:
+    """The fastest of ``rounds``: what else the machine does only ever makes it slower."""
+    return min((timed(function) for _ in range(rounds)), key=lambda found: found[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("prompts", nargs="?", type=int)
@@ -66,12 +71,13 @@ def main() -> None:
     one_at_a_time(model, tokenizer, messages[:4], new)
     lines, verdicts = [], []
     for system, adapter in (("베이스", model.disable_adapter), ("튜닝한 모델", contextlib.nullcontext)):
-        with adapter(), tempfile.TemporaryDirectory() as folder:
-            single, slow = timed(lambda: one_at_a_time(model, tokenizer, messages, new))
-            batched, fast = timed(lambda: generate_answers(model, tokenizer, messages, **options))
-            kept = options | {"cache": folder}
-            first, storing = timed(lambda o=kept: generate_answers(model, tokenizer, messages, **o))
-            again, reading = timed(lambda o=kept: generate_answers(model, tokenizer, messages, **o))
+        with adapter():
+            single, slow = best_of(lambda: one_at_a_time(model, tokenizer, messages, new))
+            batched, fast = best_of(lambda: generate_answers(model, tokenizer, messages, **options))
+            with tempfile.TemporaryDirectory() as folder:
+                kept = options | {"cache": folder}
+                first, storing = timed(lambda o=kept: generate_answers(model, tokenizer, messages, **o))
+                again, reading = timed(lambda o=kept: generate_answers(model, tokenizer, messages, **o))
         tokens = sum(len(ids) for ids in tokenizer(single, add_special_tokens=False)["input_ids"]) / n
         for label, seconds, answers in (
             ("프롬프트 하나씩", slow, single),
@@ -83,13 +89,15 @@ def main() -> None:
             lines.append(
                 f"| {system} | {label} | {seconds:.2f} | {n / seconds:.0f} | {slow / seconds:.1f}배 | {same}/{n} |"
             )
-        verdicts.append(f"{system}(답의 길이 평균 {tokens:.1f}토큰) {slow / fast:.1f}배")
+        reached = "" if slow / fast >= FASTER else ", 이르지 못함"
+        verdicts.append(f"{system}(답의 길이 평균 {tokens:.1f}토큰) {slow / fast:.1f}배{reached}")
     text = "\n".join(
         [
             "## 생성",
             "",
             f"{profile.name} 프로파일의 NF4 모델로 시험 질문 {n}개에 최대 {new}토큰씩 답하게 했습니다(greedy). "
-            "마지막 열은 하나씩 만든 답과 글자까지 같은 답의 수입니다.",
+            "앞의 두 방법은 세 번 가운데 "
+            "가장 빠른 것입니다. 마지막 열은 하나씩 만든 답과 글자까지 같은 답의 수입니다.",
             "",
             "| 모델 | 방법 | 초 | 초당 답 | 하나씩 대비 | 같은 답 |",
             "|---|---|---:|---:|---:|---:|",

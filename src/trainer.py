@@ -169,8 +169,6 @@ class WorkshopTrainer(Trainer):
         with _attention_for_training(self.accelerator.unwrap_model(model)):
             return super().training_step(model, *args, **kwargs)
 
-    large_vocabulary = 16_384
-
     def compute_loss(
         self,
         model,
@@ -179,10 +177,8 @@ class WorkshopTrainer(Trainer):
         num_items_in_batch: torch.Tensor | None = None,
     ):
         """The same loss, from logits at the answers alone: elsewhere they are the largest tensors of a step, made to
-        be thrown away. The adapter is the same bit for bit (a test trains both ways). A small vocabulary, whose
-        logits are cheap, is left to the model's own way, which is a little faster."""
-        unseen = not return_outputs or self.args.prediction_loss_only  # nobody looks at the logits
-        if unseen and self.model.config.vocab_size >= self.large_vocabulary:  # ``model`` may be wrapped
+        be thrown away. The adapter is the same bit for bit (a test trains both ways)."""
+        if not return_outputs or self.args.prediction_loss_only:  # nobody looks at the logits
             labels = inputs["labels"]
             first = int((labels != IGNORE).any(dim=0).int().argmax())
             keep = labels.shape[1] - first + 1  # from the token before, which predicts it

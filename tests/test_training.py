@@ -69,7 +69,6 @@ def test_logits_where_answers_are_give_the_same_adapter(
     tiny_profile, tokenizer, records, tmp_path, monkeypatch
 ):
     """Bit for bit, with prompts of different lengths in a batch, at a fraction of the positions."""
-    monkeypatch.setattr(WorkshopTrainer, "large_vocabulary", 0)
     adapters, computed = [], []
     for everywhere in (False, True):
         if everywhere:
@@ -93,7 +92,6 @@ def test_logits_where_answers_are_give_the_same_adapter(
 def test_the_loss_is_that_of_all_logits(
     tiny_profile, tokenizer, records, tmp_path, nf4_base, side, full_text, monkeypatch
 ):
-    monkeypatch.setattr(WorkshopTrainer, "large_vocabulary", 0)
     monkeypatch.setattr(tokenizer, "padding_side", side)
     dataset = tokenize_records(records, tokenizer, tiny_profile.max_seq_length)
     if full_text:  # the first token of all is a label, which nothing before it predicts
