@@ -51,8 +51,9 @@ class PeakGrowth:
         self.mib = (self._peak - self._before) / 2**20
 
 
-def evaluate(way: str, records: int, times: int) -> float:
-    """MiB by which one evaluation of ``records × times`` records raises this process's memory.
+def evaluate(way: str, records: int, times: int) -> tuple[float, float]:
+    """MiB by which one evaluation of ``records × times`` records raises this process's memory, and MiB of the torch
+    tensors that live at once in it.
 
     The records are drawn once and every smaller set is spread evenly over their lengths, so that the longest batch is
     alike in all cases. The model, the data and the libraries are loaded before.
@@ -60,6 +61,7 @@ def evaluate(way: str, records: int, times: int) -> float:
     import transformers
     from transformers import Trainer
 
+    from src.classroom.meters import TensorBytes
     from src.models import load_base_model, load_tokenizer
     from src.pipeline import load_clean_records, pick
     from src.qlora import attach_adapter, build_bnb_config
@@ -90,14 +92,14 @@ def evaluate(way: str, records: int, times: int) -> float:
                 data_collator=trainer.data_collator,
                 compute_metrics=token_accuracy,
             )
-        with PeakGrowth() as growth:
+        with PeakGrowth() as growth, TensorBytes() as tensors:
             found = trainer.evaluate()
     if ("eval_bleu" if way == "ours" else "eval_accuracy") not in found:
         raise RuntimeError(f"{way}: no score among {sorted(found)}")
-    return growth.mib
+    return growth.mib, tensors.peak / 2**20
 
 
-def in_a_process(way: str, records: int, times: int) -> float:
+def in_a_process(way: str, records: int, times: int) -> tuple[float, float]:
     """``evaluate`` in a fresh process: memory that one case leaves behind does not hide the next one's."""
     command = [
         sys.executable,
@@ -112,7 +114,8 @@ def in_a_process(way: str, records: int, times: int) -> float:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return float(done.stdout.split()[-1])
+    resident, tensors = map(float, done.stdout.split()[-2:])
+    return resident, tensors
 
 
 def main() -> None:
@@ -123,35 +126,38 @@ def main() -> None:
     records = asked.records or RECORDS
     if asked.case:
         with contextlib.redirect_stdout(io.StringIO()):
-            mib = evaluate(asked.case[0], records, int(asked.case[1]))
-        print(mib)
+            resident, tensors = evaluate(asked.case[0], records, int(asked.case[1]))
+        print(resident, tensors)
         return
-    peaks: dict[str, list[float]] = {}
+    peaks: dict[str, list[tuple[float, float]]] = {}
     for way in WAYS:
         peaks[way] = []
         for times in TIMES:
             peaks[way].append(in_a_process(way, records, times))
-            print(way, times, f"{peaks[way][-1]:.0f} MiB", flush=True)
+            print(way, times, *(f"{mib:.0f} MiB" for mib in peaks[way][-1]), flush=True)
     head = " | ".join(f"{times}배({records * times:,}건)" for times in TIMES)
-    lines = [
-        f"| {WAYS[way]} | {' | '.join(f'{mib:,.0f}' for mib in found)} | {found[-1] / found[0]:.1f}배 |"
-        for way, found in peaks.items()
-    ]
-    own, naive = peaks["ours"], peaks["naive"]
+    lines, growth = [], {}
+    for way, found in peaks.items():
+        for place, what in enumerate(("텐서", "RSS")):
+            values = [pair[1 - place] for pair in found]
+            growth[way, what] = values[-1] / values[0]
+            cells = " | ".join(f"{mib:,.0f}" for mib in values)
+            lines.append(f"| {WAYS[way]} | {what} | {cells} | {growth[way, what]:.1f}배 |")
     text = "\n".join(
         [
             "## 평가의 메모리",
             "",
-            f"{PROFILE.name} 프로파일의 NF4 베이스에 어댑터를 붙이고 한 번에 {PROFILE.eval_batch_size}건씩 평가할 때, 평가를 "
-            "시작하기 전보다 가장 많이 늘어난 메모리(RSS, MiB)입니다. 경우마다 새 프로세스에서 쟀습니다.",
+            f"{PROFILE.name} 프로파일의 NF4 베이스에 어댑터를 붙이고 한 번에 {PROFILE.eval_batch_size}건씩 평가하는 동안의 최고치"
+            "(MiB)입니다. 텐서는 한순간에 살아 있는 torch 텐서의 합이고, RSS는 평가를 시작하기 전보다 늘어난 프로세스의 "
+            "메모리입니다. RSS에는 파이썬과 라이브러리, 할당자가 돌려주지 않은 자리도 듭니다. 경우마다 새 프로세스에서 쟀습니다.",
             "",
-            f"| 방법 | {head} | {TIMES[-1]}배 ÷ 1배 |",
-            "|---|---:|---:|---:|---:|",
+            f"| 방법 | 잰 것 | {head} | {TIMES[-1]}배 ÷ 1배 |",
+            "|---|---|---:|---:|---:|---:|",
             *lines,
             "",
-            f"샘플이 {TIMES[-1]}배가 되면 우리 평가의 메모리는 {own[-1] / own[0]:.1f}배, 로짓을 모으는 평가의 메모리는 "
-            f"{naive[-1] / naive[0]:.1f}배가 됩니다. 손실은 배치마다 수 하나만 남고 답은 글로만 남지만, 로짓은 "
-            "샘플 × 길이 × 어휘만큼 쌓이기 때문입니다.",
+            f"샘플이 {TIMES[-1]}배가 되면 우리 평가의 텐서는 {growth['ours', '텐서']:.1f}배(RSS는 {growth['ours', 'RSS']:.1f}배), "
+            f"로짓을 모으는 평가의 텐서는 {growth['naive', '텐서']:.1f}배(RSS는 {growth['naive', 'RSS']:.1f}배)가 됩니다. 손실은 배치마다 수 하나만 남고 답은 글로만 남지만, "
+            "로짓은 샘플 × 길이 × 어휘만큼 쌓이기 때문입니다.",
             "",
             f"{machine('torch', 'transformers', 'peft')} 명령: `python -m benchmarks.evaluation_memory`",
         ]
