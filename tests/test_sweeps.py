@@ -89,15 +89,13 @@ def test_a_sweep_leaves_adapters_rows_and_costs(swept):
 
 
 def test_the_card_says_where_the_data_came_from(swept):
-    comparison = {
-        "n": 7,
-        "metrics": {"rougeL": {"base": 0.1, "tuned": 0.4, "difference": 0.3, "interval": [0.2, 0.5]}},
-    }
+    rouge = {"base": 0.1, "tuned": 0.4, "difference": 0.3, "interval": [0.2, 0.5], "p_value": 0.01}
+    comparison = {"n": 7, "metrics": {"rougeL": rouge}}
     path = save_card(swept[0][1], comparison, source="도서관", licence="CC BY 4.0")
     card = path.read_text(encoding="utf-8")
     assert (
         "도서관; CC BY 4.0" in card
         and "mine.csv" in card
         and "r=2" in card
-        and "| rougeL | 0.100 | 0.400 |" in card
+        and "| ROUGE-L | 0.100 | 0.400 |" in card
     )
