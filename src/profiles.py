@@ -138,7 +138,7 @@ PROFILES: dict[str, Profile] = {
         gradient_checkpointing=False,
         max_test_records=400,
         open_book_questions=80,
-        generation_batch_size=32,
+        generation_batch_size=64,
         bootstrap_samples=2000,
         few_shot_examples=2,
     ),

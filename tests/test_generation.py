@@ -60,6 +60,32 @@ def test_stops_at_eos_and_drops_the_rest(model, tokenizer, prompts, monkeypatch)
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize("stateful", [False, True])
+def test_ended_rows_leave_the_batch(model, tokenizer, prompts, monkeypatch, stateful):
+    """A stand-in for the forward pass: row i writes i tokens and EOS. It sees the token before and no more."""
+    limit = 10
+    asked = sorted(prompts, key=lambda turns: -len(tokenizer.apply_chat_template(turns)["input_ids"]))[:12]
+    # Each token is followed by the one that stands before it here.
+    chain = torch.tensor([tokenizer.eos_token_id, *range(300, 300 + len(asked))])
+    forward, sizes = model.forward, []
+
+    def scripted(*args, input_ids, **kwargs):
+        output = forward(*args, input_ids=input_ids, **kwargs)
+        sizes.append(len(input_ids))
+        first, last = input_ids.shape[1] > 1, input_ids[:, -1]
+        wanted = chain[: len(last)] if first else chain[(last - 300).clamp(min=0)]
+        output.logits[:, -1] = -1e9
+        output.logits[range(len(last)), -1, wanted] = 1e9
+        return output
+
+    monkeypatch.setattr(model, "forward", scripted)
+    monkeypatch.setattr(model, "_is_stateful", stateful)
+    monkeypatch.setattr("src.generation.SPLIT_ABOVE", 3)
+    answers = generate_answers(model, tokenizer, asked, max_new_tokens=limit, batch_size=len(asked))
+    assert answers == [tokenizer.decode(chain[1 : i + 1].flip(0)[:limit]).strip() for i in range(len(asked))]
+    assert sizes == ([12] * 10 if stateful else [12] * 6 + [6] * 3 + [3])
+
+
 def test_checkpoint_sampling_settings_neither_sample_nor_warn(model, tokenizer, prompts, caplog):
     expected = generate_answers(model, tokenizer, prompts[:4], max_new_tokens=8)
     model.generation_config.update(
