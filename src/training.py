@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,13 @@ def share_batch(profile: Profile, processes: int) -> tuple[int, int]:
     return size, share // size
 
 
+@cache
+def _without_paging(optim: str) -> str:
+    """The optimizer that takes ``optim``'s place on a CPU; said once a process."""
+    print(f"GPU가 없어 페이징할 메모리가 없으므로 {optim} 대신 adamw_torch로 학습합니다.")
+    return "adamw_torch"
+
+
 def build_trainer(
     model,
     tokenizer: PreTrainedTokenizerBase,
@@ -85,8 +93,7 @@ def build_trainer(
     batch_size, accumulation = share_batch(profile, int(os.environ.get("WORLD_SIZE", 1)))
     optim = profile.optim
     if not cuda and optim.startswith("paged"):
-        optim = "adamw_torch"
-        print(f"GPU가 없어 페이징할 메모리가 없으므로 {profile.optim} 대신 {optim}로 학습합니다.")
+        optim = _without_paging(optim)
     # Where the TensorBoard callback looks; the argument `logging_dir` is gone from transformers 5.
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(output_dir / "runs")
     steps_per_epoch = math.ceil(len(train_dataset) / profile.batch_size / profile.gradient_accumulation_steps)

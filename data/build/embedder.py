@@ -24,7 +24,7 @@ tags: [sentence-transformers, tf-idf, character-n-grams]
 
 **의미가 아니라 글자 겹침을 잽니다.** 두 글이 같은 글자 조각(1–3글자)을 얼마나 나누는지 셀 뿐입니다.
 "환불됩니다"와 "환불되지 않습니다"는 뜻이 반대여도 가깝게 나오고, 같은 뜻을 다른 낱말로 쓰면 멀게 나옵니다.
-뜻을 재려면 `intfloat/multilingual-e5-small` 같은 다국어 임베딩 모델을 쓰세요.
+뜻을 재려면 `intfloat/multilingual-e5-small` 같은 다국어 임베더를 쓰세요.
 
 - 만드는 법: 글자 1–3-gram을 {n_features:,}칸에 해싱하고(MurmurHash3, 부호 교대) IDF를 곱해 길이를 1로 맞춥니다.
 - 맞춘 글: `data/raw`의 문서와 질문 가운데 서로 다른 {n_texts:,}개
