@@ -39,7 +39,7 @@ from prose_numbers import (
 
 from benchmarks import near_duplicates
 from data.build import embedder
-from src import qlora, resampling, similarity
+from src import qlora, resampling, similarity, tables
 from src.classroom.drills import DRILLS
 from src.classroom.run import NOTEBOOKS
 from src.labels import IGNORE
@@ -127,6 +127,8 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("04", r"(스무) 번에 한 번", lambda: 1 / (1 - resampling.LEVEL)),
     ("04", r"토큰 (네) 개|토큰이 (네) 개|(\d)-gram이", ngram_order),
     ("04", r"방해 문서 (\d)개, 골든 문서를 남기는 비율 P = (\d)", lambda: (golden_only_profile(TINY).num_distractors, golden_only_profile(TINY).golden_probability)),
+    ("04", r"p값이 (0\.\d+) 이하", lambda: tables.ALPHA),
+    ("04", r"눈금의 (\d+)%", lambda: 100 * tables.PERCENT_FLOOR),
     ("04", r"(네) 가지를 더", listed("04", "네 가지를 더")),
     ("04", r"(네) 가지가 필요", listed("04", "네 가지가 필요")),
     ("05", r"(다섯) 단계가", lambda: len(re.findall(r"(?m)^## \d단계\. (?!고장)", prose("03")))),
