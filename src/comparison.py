@@ -9,7 +9,14 @@ import numpy as np
 
 from src import scoring
 from src.pages import comparison_page, plot_comparison
-from src.resampling import mean_statistic, paired_difference, paired_differences
+from src.resampling import (
+    EXACT_GROUPS,
+    check_lengths,
+    mean_statistic,
+    paired_difference,
+    paired_differences,
+    units,
+)
 from src.tables import (
     GUARDS,
     HEADLINE,
@@ -82,10 +89,13 @@ def compare_systems(
     groups = _groups(rows)
     settings = {"groups": groups, "n_resamples": n_bootstrap, "seed": seed}
     statistics = {name: STATISTICS.get(name, mean_statistic) for name in scored["base"]}
-    drawn = f"{len(set(groups))} groups of {len(rows)} questions, n={n_bootstrap}, seed={seed}"
+    n_groups = len(set(groups))
+    counted = f"{n_groups} groups of {len(rows)} questions"
+    drawn = f"{counted}, n={n_bootstrap}, seed={seed}"
+    exchanged = f"{counted}, all {2**n_groups} exchanges" if n_groups <= EXACT_GROUPS else drawn
     result: dict[str, Any] = {
         "n": len(rows),
-        "n_groups": len(set(groups)),
+        "n_groups": n_groups,
         "n_answerable": sum(bool(row["answerable"]) for row in rows),
         "n_unanswerable": sum(not row["answerable"] for row in rows),
         "metrics": paired_differences(scored["base"], scored["tuned"], statistics, **settings),
@@ -93,7 +103,7 @@ def compare_systems(
             "rouge": "rouge_score|tok:ko-mecab|measure:f1",
             **scoring.signatures(),
             "interval": f"paired bootstrap, 95 % expanded percentile, {drawn}",
-            "p_value": f"paired randomization, two-sided, {drawn}",
+            "p_value": f"paired randomization, two-sided, {exchanged}",
         },
         "embedder": (embedder_name or type(embedder).__name__) if embedder is not None else None,
     }
@@ -121,12 +131,21 @@ def compare_parts(
     """``metric`` compared within each part of the questions, as a pandas table with the largest gain first.
 
     ``labels`` names each question's part: ``[record.topic for record in records]``, ``length_labels(records)``. Of
-    many parts one in twenty looks changed by chance: read the table as a hint where to look.
+    many parts one in twenty looks changed by chance: read the table as a hint where to look. In a part of one
+    product single questions are resampled, and its row speaks of that product alone.
+
+    Raises:
+        ValueError: lists of unequal length, or a metric that these questions do not have.
     """
     import pandas as pd
 
     rows = [as_dict(record) for record in records]
+    check_lengths({"베이스": base_answers, "튜닝": tuned_answers, "질문": rows, "부분의 이름": labels})
     scored = score_sides({"base": base_answers, "tuned": tuned_answers}, rows, None)
+    if metric not in scored["base"]:
+        raise ValueError(
+            f"이 질문들로는 셀 수 없는 지표입니다: {metric!r}. 고를 수 있는 지표: {', '.join(scored['base'])}."
+        )
     groups = _groups(rows)
     statistic = STATISTICS.get(metric, mean_statistic)
     table = []
@@ -137,12 +156,14 @@ def compare_parts(
         if not counted.any():
             continue
         parts = [groups[i] for i in chosen]
-        entry = paired_difference(base, tuned, statistic, groups=parts, n_resamples=n_bootstrap, seed=seed)
+        seen = {group for group, count in zip(parts, counted, strict=True) if count}
+        drawn = parts if len(seen) > 1 else range(len(parts))
+        entry = paired_difference(base, tuned, statistic, groups=drawn, n_resamples=n_bootstrap, seed=seed)
         table.append(
             {
                 "부분": label,
                 "질문 수": int(counted.sum()),
-                "제품·문서 수": len({group for group, seen in zip(parts, counted, strict=True) if seen}),
+                "제품·문서 수": len(seen),
                 "베이스 모델": entry["base"],
                 "튜닝한 모델": entry["tuned"],
                 "차이": entry["difference"],
@@ -201,5 +222,4 @@ def score_sides(
 
 
 def _groups(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    groups = [row.get("group_id") or ("question", number) for number, row in enumerate(rows)]
-    return groups if len(set(groups)) > 1 else list(range(len(rows)))
+    return units([row.get("group_id") or ("question", number) for number, row in enumerate(rows)])

@@ -17,7 +17,7 @@ _VERB_END = re.compile(
 )
 _FORM = re.compile(rf"^(?:.*{re.escape(QUOTE_END)})?\s*{ANSWER_PREFIX}[,:]?\s*", re.DOTALL)
 _COPULA = re.compile(r"(입니다|이다|이에요|예요)?[\s.!?。…]*$")
-_NO_ANSWER = re.compile(r"(?:답|답변|정답|정보|내용)[을를은이가]?(?:찾을|확인할|알)수[가는도]?없")
+_UNIT = re.compile(r"\d[A-Za-z]+\Z")  # "30W" is not in "30Wh"
 _PARTICLES = "입니다|이며|이고|이다|까지|부터|에서|으로|동안|은|는|이|가|을|를|에|의|로|와|과|도|만|간|인"
 
 
@@ -39,9 +39,69 @@ def strip_answer_form(text: str) -> str:
     return _FORM.sub("", text.strip(), count=1).strip()
 
 
+# How a refusal is worded. It must end its clause ("비밀번호를 모르겠으면 …을 누릅니다" does not) and speak of the
+# document or of an answer: "소음이 없습니다" and "보증 기간이 없습니다" are answers.
+_DOCUMENT = r"(?<!\S)(?:문맥|문서|지문|본문|자료|설명서|텍스트|컨텍스트)"
+_IN_DOCUMENT = rf"{_DOCUMENT}\S*?에(?:는|서는?)?"
+_ANSWER = (
+    r"(?:관련|해당)?\s?(?:답|답변|정답|해답|정보|내용|근거|언급|설명)(?:[은는이가을를도]|(?:만으|으)?로는)?"
+)
+_ASKED = r"(?:\S+\s){0,3}\S*[^에서](?:은|는|인지|는지)"  # "보증 기간은 …": the question's topic; not "뒤에는 잔량을 …"
+_MANNER = r"(?:(?:저[는도]|제가|잘|아직|현재|정확[히하게]+|명확[히하게]+|구체적으로|따로|별도로|따라서)\s?)*"
+_IGNORANT = r"알\s?수[가는도]?\s?없|모르겠|모릅|몰라|모름"
+_NOT_FOUND = (
+    r"(?:알|찾을|(?:확인|파악|판단|답변?|대답)할|(?:말씀|알려\s?|답변)드릴)\s?수[가는도]?\s?없"
+    r"|(?:찾|알|확인하)지[는도]?\s?못[하했합]|(?:확인|답변|파악|판단)[이은]?\s?불가능?합?"
+    r"|(?:알|찾|(?:확인|파악|판단|답변?)하|답변드리)기[가는도]?\s?어렵"
+)
+_UNSTATED = (
+    r"(?:나와|나타나|적혀|(?:포함|명시|언급|기재|제시|제공|설명)되어)\s?있지[는도]?\s?않"
+    r"|(?:나오|나타나|(?:포함|명시|언급|기재|제시|제공|확인)[되하])지[는도]?\s?않"
+)
+_REFUSAL = re.compile(
+    "(?:"
+    rf"^{_MANNER}(?:{_ASKED}\s)?{_MANNER}(?:{_IGNORANT}|(?:명시|언급|기재)되(?:어\s?있)?지[는도]?\s?않)"
+    rf"|^{_MANNER}(?:{_NOT_FOUND}|(?:관련|해당)?\s?(?:답|답변|정답|정보)[은는이가]?\s?없)"
+    rf"|^아니[요오],?\s{_MANNER}(?:{_UNSTATED})"
+    rf"|(?<!\S){_ANSWER}\s?{_MANNER}(?:{_NOT_FOUND}|{_IGNORANT}|{_UNSTATED})"
+    rf"|{_DOCUMENT}\S*\s(?:.*\s)?(?:{_NOT_FOUND}|{_IGNORANT}|{_UNSTATED}|{_ANSWER}\s?없)"
+    rf"|{_IN_DOCUMENT}\s?없|(?:주어진|제공된|제시된)\s{_IN_DOCUMENT}\s(?!따르면|의하면).*없"
+    rf"|(?:관한|대한|관련된?|해당하?는?|그런)\s{_ANSWER}\s?없|(?:답변|대답)\S*\s?(?:드릴|할)\s?수[가는도]?\s?없"
+    ")(?:[았었]?습니?다?|니다|[어아]?요|네요|다|음|[은는을] 것 같습니다|는 것으로 보입니다"
+    "|는 (?:질문|문제|내용|정보|사항)입니다)?$"  # without an ending: an answer cut at max_new_tokens
+)
+_CLAUSE_BREAK = re.compile(r"(?<=[.!?。…])\s+|\n|(?<=니다)만[,\s]+|지만[,\s]+")
+_COURTESY = re.compile(
+    r"(?:문의|연락|확인|참고|참조|제공|질문|알려|말씀|살펴)\D*(?:세요|시오|바랍니다|겠습니다)$|죄송|미안|양해|감사"
+)
+_ABOUT_DOCUMENT = re.compile(rf"{_DOCUMENT}\S*?[은는]\s")
+_VALUE = re.compile(r"\d|(?:입니다|이에요|예요)$")
+_AROUND = " *_#\"'.!?…。()[]“”‘’"
+_LONGEST_REFUSAL = 120  # characters at the end of a clause; the patterns are slow on endless ones
+
+
 def is_abstention(text: str) -> bool:
-    """Whether ``text`` says that there is no answer, in ``ABSTENTION``'s words or close ones."""
-    return _NO_ANSWER.search(re.sub(r"\s+", "", text)) is not None
+    """Whether ``text`` says that there is no answer, in ``ABSTENTION``'s words or the usual others.
+
+    One that hedges and then answers ("확인할 수 없습니다만 310W입니다") does not; nor one whose answer stands first.
+    What the document does say, or whom to ask, is no answer.
+    """
+    clauses = [" ".join(part.split()).strip(_AROUND) for part in _CLAUSE_BREAK.split(strip_answer_form(text))]
+    clauses = [clause[-_LONGEST_REFUSAL:] for clause in clauses if clause]
+    refused = [_REFUSAL.search(clause) is not None for clause in clauses]
+    if True not in refused:
+        return False
+    first = refused.index(True)
+    # Before a refusal only a value answers, and not one the document is said to give for something else; after it
+    # any sentence does ("버튼을 누릅니다"), but for courtesies and what the document is about.
+    before = any(_VALUE.search(clause) and not _ABOUT_DOCUMENT.search(clause) for clause in clauses[:first])
+    after = any(
+        not no
+        and not _COURTESY.search(clause)
+        and (_VALUE.search(clause) or not _ABOUT_DOCUMENT.search(clause))
+        for clause, no in zip(clauses[first:], refused[first:], strict=True)
+    )
+    return not before and not after
 
 
 def answer_cores(answer: str) -> list[str]:
@@ -74,13 +134,14 @@ def _core_pattern(core: str) -> re.Pattern[str]:
     if len(letters) < 3:  # "예", "3일": only as a word of its own, with a particle at most
         return re.compile(rf"(?<!\w)(?<!\d[.,]){body}(?:{_PARTICLES})?(?!\w)(?![.,]\d)", re.IGNORECASE)
     before = r"(?<!\d)(?<!\d[.,])" if letters[0].isdigit() else ""
-    after = r"(?!\d)(?![.,]\d)" if letters[-1].isdigit() else ""
+    after = r"(?!\d)(?![.,]\d)" if letters[-1].isdigit() else r"(?![a-z²³])" if _UNIT.search(letters) else ""
     return re.compile(before + body + after, re.IGNORECASE)
 
 
 def find_core(document: str, core: str) -> tuple[int, int] | None:
     """First place of ``core`` in ``document`` as (start, end) characters; white space and case are ignored, and
-    a number is not found inside a longer number. Cores under 3 characters must stand as words of their own."""
+    a number is not found inside a longer number, a unit not inside a longer unit. Cores under 3 characters must stand as words
+    of their own."""
     match = _core_pattern(core).search(document)
     return match.span() if match else None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.correctness import answer_contained
 from src.evidence import ABSTENTION, holds_answer, is_abstention
+from src.memory import GIB, estimate_vram
 from src.models import load_tokenizer
 from src.pipeline import (
     adapter_dir,
@@ -23,7 +24,7 @@ from src.pipeline import (
 )
 from src.profiles import Profile
 from src.raft import count_tokens
-from src.resampling import paired_difference
+from src.resampling import check_lengths, paired_difference, units
 from src.retrieval import Retriever, golden_rank
 from src.schemas import RaftRecord
 
@@ -86,9 +87,16 @@ def open_book_table(
     exams: Mapping[Any, Sequence[RaftRecord]], answers: Mapping[str, Mapping[Any, Sequence[str]]]
 ) -> Any:
     """A pandas table, one answer a row: ``시험`` (a key of ``exams``), ``모델`` (of ``answers``), ``골든 문서`` (있음,
-    없음), ``맞음``, ``답 없음`` and the product or document that the question is about."""
+    없음), ``맞음``, ``답 없음`` and the product or document that the question is about.
+
+    Raises:
+        ValueError: not an answer for each record.
+    """
     import pandas as pd
 
+    for system, by_exam in answers.items():
+        for exam, rows in by_exam.items():
+            check_lengths({f"{exam} 시험지": exams[exam], f"{system}의 답": rows})
     return pd.DataFrame(
         {
             "시험": exam,
@@ -108,13 +116,22 @@ def compare_right(
     table: Any, base: str, tuned: str, *, n_resamples: int, seed: int
 ) -> dict[Any, dict[str, Any]]:
     """For each exam of ``open_book_table`` the entry of ``paired_difference``: share right of two models, difference,
-    95 % interval and p-value, resampled by product."""
+    95 % interval and p-value, resampled by product (by question where all are of one product).
+
+    Raises:
+        ValueError: a model that is not in ``table``.
+    """
+    systems = list(table["모델"].unique())
+    if missing := [system for system in (base, tuned) if system not in systems]:
+        raise ValueError(
+            f"표에 없는 모델입니다: {', '.join(missing)}. 고를 수 있는 모델: {', '.join(systems)}."
+        )
     result = {}
     for exam, part in table.groupby("시험", sort=False):
         sides = [part[part["모델"] == system] for system in (base, tuned)]
         result[exam] = paired_difference(
             *(side["맞음"].to_numpy(dtype=float) for side in sides),
-            groups=list(sides[0]["제품"]),
+            groups=units(list(sides[0]["제품"])),
             n_resamples=n_resamples,
             seed=seed,
         )
@@ -140,6 +157,33 @@ def golden_only_records(profile: Profile) -> dict[str, list[RaftRecord]]:
     return convert_splits(chosen, golden_only_profile(profile), load_tokenizer(profile))[0]
 
 
+def train_golden_only(profile: Profile) -> None:
+    """Train and save the golden-only adapter, on a base of its own; on CUDA say beforehand when that will not fit
+    beside what is in memory already."""
+    import torch
+
+    records = golden_only_records(profile)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()  # what this process keeps for itself is free for the training too
+        longest = max(record.n_tokens for part in records.values() for record in part)
+        if line := _memory_line(profile, longest, torch.cuda.mem_get_info()[0] / GIB):
+            print(line)
+    train_adapter(golden_only_profile(profile), records, output_dir=profile.artifacts_dir / GOLDEN_ONLY)
+
+
+def _memory_line(profile: Profile, longest: int, free: float) -> str:
+    need = estimate_vram(profile, seq_length=longest)["total"]
+    return (
+        ""
+        if free >= need
+        else (
+            f"비어 있는 GPU 메모리가 {free:.1f} GiB인데 이 학습에는 약 {need:.1f} GiB가 듭니다(어림). 메모리가 모자라 멈추면 "
+            "커널을 다시 시작하고, 모델을 올리기 전에 open_book.train_golden_only(profile)만 먼저 실행해 주세요. "
+            "그다음부터는 저장된 어댑터를 읽습니다."
+        )
+    )
+
+
 def add_golden_only(model: PeftModel, profile: Profile) -> PeftModel:
     """``model`` with a second adapter, ``GOLDEN_ONLY``, beside the first one, which stays the active one.
 
@@ -150,6 +194,6 @@ def add_golden_only(model: PeftModel, profile: Profile) -> PeftModel:
     ready = folder / "adapter" / "adapter_config.json"
     first = adapter_dir(profile) / "adapter_config.json"
     if not ready.exists() or (first.exists() and ready.stat().st_mtime < first.stat().st_mtime):
-        train_adapter(golden_only_profile(profile), golden_only_records(profile), output_dir=folder)
+        train_golden_only(profile)
     model.load_adapter(str(folder / "adapter"), adapter_name=GOLDEN_ONLY)
     return model.eval()

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
+MEASURES = ("fmeasure", "recall", "precision")
 _UNSAFE = re.compile(r"[\x00-\x1f\ud800-\udfff]")  # mecab-ko stops at NUL and refuses lone surrogates
 _ENDLESS = re.compile(r"(\S{1000})(?=\S)")  # mecab-ko's time grows with its square: two minutes for 1 MB
 
 
-def check_pairs(predictions: Sequence[str], references: Sequence[Any]) -> None:
+def check_lengths(predictions: Sequence[str], references: Sequence[Any]) -> None:
     """TypeError for a single string, ValueError for lists that are empty or differ in length."""
     if isinstance(predictions, str) or isinstance(references, str):
         raise TypeError("답과 정답은 문자열 하나가 아니라 목록으로 넣어 주세요. 예: [답], [정답]")
@@ -33,6 +34,23 @@ def check_pairs(predictions: Sequence[str], references: Sequence[Any]) -> None:
         )
     if not len(predictions):
         raise ValueError("채점할 답이 없습니다. 답을 하나 이상 넣어 주세요.")
+
+
+def check_texts(side: str, texts: Sequence[Any], first: int = 0) -> None:
+    """ValueError that says which of ``texts`` (of question ``first`` and those after it) is no text."""
+    for question, text in enumerate(texts, first):
+        if not isinstance(text, str):
+            raise ValueError(
+                f"{question}번 질문(0부터 셉니다)의 {side}이 글이 아니라 {type(text).__name__}입니다. 글로 바꾸거나, "
+                '빈 답이면 ""을 넣어 주세요.'
+            )
+
+
+def check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
+    """``check_lengths``, and ``check_texts`` of both sides."""
+    check_lengths(predictions, references)
+    check_texts("답", predictions)
+    check_texts("정답", references)
 
 
 def clean(text: str) -> str:
@@ -122,6 +140,10 @@ def compute_rouge(
     from rouge_score.scoring import Score, fmeasure
 
     check_pairs(predictions, references)
+    if measure not in MEASURES:
+        raise ValueError(
+            f"'{measure}' 값은 없습니다. measure를 {', '.join(MEASURES)} 가운데에서 골라 주세요."
+        )
     tokens = _CachedTokenizer(tokenizer)
     scorer = RougeScorer(["rouge1", "rouge2"], tokenizer=tokens)
 

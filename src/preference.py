@@ -86,8 +86,15 @@ def _agreement(ratings: Sequence[Rating]) -> dict[str, float | None]:
 
 def preference_verdict(summary: Mapping[str, Any]) -> str:
     """What may be said of ``summarize_ratings``, in Korean."""
+    rated, left = summary["rated"], summary["questions"] - summary["rated"]
+    if not rated:
+        return "아직 돌아온 선택이 없습니다. 채운 시트를 모아 다시 실행해 주세요."
     if summary["preference"] is None:
-        return "아직 어느 쪽이 낫다고 고른 문항이 없습니다. 채운 시트를 모아 다시 실행해 주세요."
+        more = f" 아직 {left}문항이 남았으니 채운 시트를 모아 다시 실행해 주세요." if left else ""
+        return (
+            f"평가된 {rated}문항이 모두 무승부('같음'이거나 의견이 반으로 갈림)라서 어느 쪽을 더 좋아한다고 할 근거가 "
+            f"없습니다.{more}"
+        )
     low, high = summary["interval"]
     state = (
         "사람들은 튜닝한 모델의 답을 더 좋아합니다"

@@ -13,11 +13,15 @@ import html
 import io
 import json
 import random
+import unicodedata
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 from src.correctness import normalize_answer
+from src.csv_rows import iter_csv
+from src.json_rows import Unreadable
 from src.schemas import RaftRecord
 
 COLUMNS = ("시트", "번호", "질문", "문서", "답 A", "답 B", "선택", "평가자", "메모")
@@ -60,7 +64,7 @@ def write_rating_sheet(
     Equal answers ask nobody for a choice; the key counts them. The tuned model stands on side A in half of the
     questions. Files are named after their content, so that new answers never overwrite a sheet that is being filled
     in: ``sheet-<id>.csv`` (UTF-8 with BOM, no cell that a spreadsheet would run as a formula), ``page-<id>.html`` and
-    ``key/<id>.json``.
+    ``key/<id>.json``. The empty folder ``returned`` is made for the sheets that come back.
 
     Raises:
         ValueError: lists of different lengths, or no two answers differ.
@@ -85,12 +89,14 @@ def write_rating_sheet(
             "A": "tuned" if first else "base",
             "B": "base" if first else "tuned",
         }
-    name = hashlib.sha256(json.dumps(items).encode()).hexdigest()[:12]
+    # A letter first: a spreadsheet would rewrite an id that looks like a number (12345e6).
+    name = "s" + hashlib.sha256(json.dumps(items).encode()).hexdigest()[:11]
     folder = Path(folder)
     sheet = RatingSheet(
         folder / f"sheet-{name}.csv", folder / f"page-{name}.html", folder / "key" / f"{name}.json"
     )
     sheet.key.parent.mkdir(parents=True, exist_ok=True)
+    (folder / "returned").mkdir(exist_ok=True)
     if not sheet.csv.exists():  # it may hold somebody's ratings
         text = io.StringIO()
         rows = [[name, *map(safe_cell, item), "", "", ""] for item in items]
@@ -169,49 +175,62 @@ def _page(name: str, items: Sequence[Sequence[str]]) -> str:
 def read_ratings(paths: Sequence[str | Path], key: str | Path) -> tuple[list[Rating], list[str]]:
     """(ratings, problems) of the filled-in sheets, one file a rater, from the CSV or from the page.
 
-    A problem is a Korean sentence: a file that cannot be read or belongs to another sheet, a question left empty, a
-    choice that is none, one question rated twice. Two choices of one rater in one question that differ count as none.
-    Where no name is written the file's name is the rater's.
+    A problem is a Korean sentence: a file that cannot be read or belongs to another sheet, a line that cannot be read,
+    a question left empty, a choice that is none, one question rated twice. Two choices of one rater in one question
+    that differ count as none. Rows without anything in them are not there. Where no name is written the file's name
+    is the rater's.
     """
     content = json.loads(Path(key).read_text(encoding="utf-8"))
     numbers = [int(number) for number in content["questions"]]
     found: dict[str, dict[int, list[str]]] = {}
     problems: list[str] = []
+    cut: set[str] = set()  # raters of a file of which not every line was read
     for path in map(Path, paths):
-        rows, problem = _rows(path, content["sheet"])
-        if problem:
-            problems.append(problem)
-            continue
+        rows, lost = _rows(path, content["sheet"])
+        problems += [f"{path.name}: {problem}" for problem in lost]
         names = [row.get("평가자", "").strip().removeprefix("'").strip() for row in rows]
         named = next(filter(None, names), path.stem)
         for row, name in zip(rows, names, strict=True):
-            written, choice = row["번호"].strip(), row["선택"].strip()
+            written, choice = row["번호"].strip(), _plain(row["선택"])
             seen = found.setdefault(name or named, {})
+            if lost:
+                cut.add(name or named)
             if not written.isdecimal() or int(written) not in numbers:
-                problems.append(f"{path.name}: '{written}'번 문항은 이 시트에 없습니다.")
-            elif choice and choice.casefold() not in _CHOICES:
                 problems.append(
-                    f"{path.name}: {written}번의 선택 '{choice}'을(를) 알 수 없습니다. A, B, {TIE} 가운데 하나로 적어 주세요."
+                    f"{path.name}: '{written}'번 문항은 이 시트에 없습니다. 번호를 나누어 준 시트와 같게 고쳐 주세요."
+                )
+            elif choice in _CHOICES:
+                seen.setdefault(int(written), []).append(_CHOICES[choice])
+            elif row["선택"].strip():
+                problems.append(
+                    f"{path.name}: {written}번의 선택 '{row['선택'].strip()}'을(를) 알 수 없습니다. "
+                    f"A, B, {TIE} 가운데 하나로 적어 주세요."
                 )
                 seen.setdefault(int(written), [])
-            elif choice:
-                seen.setdefault(int(written), []).append(_CHOICES[choice.casefold()])
     ratings = []
     for rater, answers in found.items():
         if twice := [number for number, choices in answers.items() if len(choices) > 1]:
-            problems.append(f"{rater} 님이 두 번 고른 문항: {', '.join(map(str, sorted(twice)))}")
+            problems.append(
+                f"{rater} 님이 두 번 고른 문항: {', '.join(map(str, sorted(twice)))}. 하나만 남겨 주세요."
+            )
         ratings += [
             Rating(rater, number, answers[number][0])
             for number in numbers
             if len(set(answers.get(number, []))) == 1
         ]
         if empty := [number for number in numbers if number not in answers]:
-            problems.append(f"{rater} 님이 비워 둔 문항 {len(empty)}개: {', '.join(map(str, empty))}")
+            state = "비워 두었거나 읽지 못한" if rater in cut else "비워 둔"
+            problems.append(f"{rater} 님이 {state} 문항 {len(empty)}개: {', '.join(map(str, empty))}")
     return ratings, problems
 
 
-def _rows(path: Path, sheet: str) -> tuple[list[dict[str, str]], str]:
-    """A file's rows, or why they do not count."""
+def _plain(choice: str) -> str:
+    """As in ``_CHOICES``: "Ａ", "B." and "(a)" leave no doubt."""
+    return unicodedata.normalize("NFKC", choice).strip(" \t\r\n.,:()[]'\"").casefold()
+
+
+def _rows(path: Path, sheet: str) -> tuple[list[dict[str, str]], list[str]]:
+    """A file's rows of this sheet, and why others do not count."""
     data = path.read_bytes()
     for encoding in ("utf-8-sig", "cp949"):  # Korean Excel saves CSV as CP949
         try:
@@ -220,13 +239,56 @@ def _rows(path: Path, sheet: str) -> tuple[list[dict[str, str]], str]:
         except UnicodeDecodeError:
             continue
     else:
-        return [], f"{path.name}을(를) 읽을 수 없습니다. 'CSV UTF-8'로 다시 저장해 주세요."
-    rows = [
-        {k: v or "" for k, v in row.items() if k} for row in csv.DictReader(io.StringIO(text, newline=""))
-    ]
-    if not rows or (missing := [name for name in NEEDED if name not in rows[0]]):
-        lost = ", ".join(missing) if rows else "모든"
-        return [], f"{path.name}에 {lost} 칸이 없습니다. 나누어 준 시트를 채워서 돌려주세요."
-    if {row["시트"].strip() for row in rows} != {sheet}:
-        return [], f"{path.name}은(는) 다른 시트를 채운 것이라 세지 않았습니다(이 시트는 {sheet})."
-    return rows, ""
+        return [], ["읽을 수 없습니다. 'CSV UTF-8'로 다시 저장해 주세요."]
+    head = next(filter(str.strip, text.splitlines()), "")
+    columns = next(csv.reader([head], delimiter="," if "," in head else "\t"), [])
+    if columns and (missing := [name for name in NEEDED if name not in columns]):
+        return [], [f"{', '.join(missing)} 칸이 없습니다. 나누어 준 시트를 채워서 돌려주세요."]
+    rows: dict[int, dict[str, str]] = {}
+    lost: dict[str, list[int]] = {}  # reason -> lines
+    try:
+        for line, row in iter_csv(io.StringIO(text, newline=""), path.name):
+            reason = ""
+            if isinstance(row, Unreadable):
+                row, reason = _mended(row, columns, sheet)
+            if reason:
+                lost.setdefault(reason, []).append(line)
+            elif any(map(str.strip, row.values())):  # spreadsheets save empty rows as commas
+                rows[line] = row
+    except ValueError as error:  # no line of names
+        return [], [str(error).removeprefix(f"{path.name}: ")]
+    problems = [f"{_lines(lines)}: {reason}" for reason, lines in lost.items()]
+    if not rows:
+        return [], problems or ["채운 행이 없습니다. 나누어 준 시트를 채워서 돌려주세요."]
+    strange = [line for line, row in rows.items() if row["시트"].strip() != sheet]
+    if len(strange) == len(rows):
+        return [], [
+            f"다른 시트를 채운 것이라 세지 않았습니다(이 시트는 {sheet}). 이 시트를 채운 파일을 넣어 주세요.",
+            *problems,
+        ]
+    if strange:
+        problems.append(
+            f"{_lines(strange)}: 시트 칸이 {sheet}이(가) 아니라서 세지 않았습니다. 이 시트의 행이면 시트 칸을 고쳐 주세요."
+        )
+    return [row for line, row in rows.items() if line not in strange], problems
+
+
+def _mended(row: Unreadable, columns: Sequence[str], sheet: str) -> tuple[dict[str, str], str]:
+    """A row of too few or too many cells where it leaves no doubt, or why it does not count.
+
+    Excel leaves out the commas at the end of some rows, and whoever types a note may put commas in it.
+    """
+    values = row.row
+    if not isinstance(values, list) or len(values) == len(columns):
+        return {}, row.reason
+    mended = dict(zip_longest(columns, values[: len(columns)], fillvalue=""))
+    beyond = any(map(str.strip, values[len(columns) :]))
+    if not any(map(str.strip, values)):
+        return mended, ""
+    if mended["시트"].strip() == sheet and (not beyond or _plain(mended["선택"]) in _CHOICES):
+        return mended, ""
+    return {}, "칸의 수가 나누어 준 시트와 다릅니다. 쉼표와 따옴표를 확인해 주세요."
+
+
+def _lines(lines: Sequence[int]) -> str:
+    return f"{', '.join(map(str, lines))}번째 줄"

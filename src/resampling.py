@@ -15,6 +15,7 @@ import numpy as np
 
 Statistic = Callable[[np.ndarray], np.ndarray]  # summed sufficient statistics (…, k) -> scores (…)
 LEVEL = 0.95
+EXACT_GROUPS = 12  # up to here all 2^G exchanges are made: 4,096 cost no more than the usual 2,000 draws
 _CHUNK = 250  # resamples at a time: bounds the memory
 
 
@@ -41,12 +42,18 @@ def paired_differences(
     groups: Davison & Hinkley 1997 §3.8); percentiles widened for small G, Φ(√(G/(G-1)) · t(G-1)) in place of 2.5 %
     (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", §3.3). p-value: two-sided paired randomization,
     each group's two sets of answers exchanged at random, (1 + as large or larger) / (1 + all) (Riezler & Maxwell
-    2005). Under 6 groups it cannot fall below 0.05: there are only 2^G exchanges.
+    2005). Up to ``EXACT_GROUPS`` groups every one of the 2^G exchanges is made and p is the share as large or larger:
+    under 6 groups never below 0.05, which drawing exchanges would not keep to.
 
     Returns:
         ``{name: {"base", "tuned", "difference", "interval": [low, high], "p_value"}}``, six digits each.
+
+    Raises:
+        ValueError: no metric, no question, lists of unequal length, a score that is no number, or a metric that looks
+            at none of the questions.
     """
     names = list(statistics)
+    _check(base, tuned, names, groups)
     labels = np.arange(len(base[names[0]])) if groups is None else _number(groups)
     widths = [base[name].shape[1] for name in names]
     columns = np.cumsum(widths)[:-1]
@@ -68,11 +75,18 @@ def paired_differences(
         moved = keep @ (after - before)  # what the first side gains
         exchanged.append(scores(total_before + moved) - scores(total_after - moved))
     base_scores, tuned_scores = scores(total_before), scores(total_after)
+    if not np.isfinite([base_scores, tuned_scores]).all():
+        raise ValueError("지표가 세는 질문이 하나도 없어 두 시스템을 견줄 수 없습니다. 그 지표를 빼 주세요.")
     differences, null = np.concatenate(drawn), np.concatenate(exchanged)
     parts = np.split((before != 0) | (after != 0), columns, axis=1)
     return {
         name: _entry(
-            base_scores[i], tuned_scores[i], differences[:, i], null[:, i], int(part.any(axis=1).sum())
+            base_scores[i],
+            tuned_scores[i],
+            differences[:, i],
+            null[:, i],
+            n_groups=int(part.any(axis=1).sum()),
+            exact=len(before) <= EXACT_GROUPS,
         )
         for i, (name, part) in enumerate(zip(names, parts, strict=True))
     }
@@ -96,7 +110,7 @@ def paired_difference(
 
 
 def _entry(
-    base: float, tuned: float, differences: np.ndarray, null: np.ndarray, n_groups: int
+    base: float, tuned: float, differences: np.ndarray, null: np.ndarray, *, n_groups: int, exact: bool
 ) -> dict[str, Any]:
     observed = float(tuned - base)
     tail = 100 * _tail(n_groups)
@@ -108,7 +122,8 @@ def _entry(
         "tuned": round(float(tuned), 6),
         "difference": round(observed, 6) + 0.0,
         "interval": [round(float(low), 6) + 0.0, round(float(high), 6) + 0.0],
-        "p_value": round((1 + extreme) / (1 + len(null)), 6),
+        # All exchanges hold the observed one already.
+        "p_value": round(extreme / len(null) if exact else (1 + extreme) / (1 + len(null)), 6),
     }
 
 
@@ -120,6 +135,47 @@ def _tail(n_groups: int) -> float:
         return 0.0
     quantile = t.ppf((1 - LEVEL) / 2, n_groups - 1)
     return float(norm.cdf(np.sqrt(n_groups / (n_groups - 1)) * quantile))
+
+
+def check_lengths(lists: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse lists, by their Korean names, that do not pair up item by item.
+
+    Raises:
+        ValueError: their lengths differ.
+    """
+    if len({len(items) for items in lists.values()}) > 1:
+        counts = ", ".join(f"{name} {len(items):,}개" for name, items in lists.items())
+        raise ValueError(
+            f"짝지을 목록의 수가 다릅니다({counts}). 같은 질문을 같은 순서로 담은 목록을 넣어 주세요."
+        )
+
+
+def _check(
+    base: Mapping[str, np.ndarray],
+    tuned: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    groups: Sequence[Hashable] | None,
+) -> None:
+    if not names:
+        raise ValueError("견줄 지표가 없습니다. 지표를 하나 이상 넣어 주세요.")
+    if missing := [name for name in names if name not in base or name not in tuned]:
+        choices = ", ".join(name for name in base if name in tuned)
+        raise ValueError(f"점수가 없는 지표입니다: {', '.join(missing)}. 고를 수 있는 지표: {choices}.")
+    for name in names:
+        sides = {"앞 시스템의 점수": base[name], "뒤 시스템의 점수": tuned[name]}
+        check_lengths(sides if groups is None else {**sides, "묶음": groups})
+        if not len(base[name]):
+            raise ValueError("견줄 질문이 없습니다. 질문을 하나 이상 넣어 주세요.")
+        if not all(np.isfinite(np.asarray(side, dtype=float)).all() for side in sides.values()):
+            raise ValueError(
+                f"점수에 숫자가 아닌 값(NaN이나 무한대)이 있습니다{f'({name})' if name else ''}. "
+                "그 값이 나온 질문을 찾아 고치거나 두 시스템에서 함께 빼 주세요."
+            )
+
+
+def units(groups: Sequence[Hashable]) -> list[Hashable]:
+    """What is drawn: the groups, or single questions where all are of one group, of which no other can be drawn."""
+    return list(groups) if len(set(groups)) > 1 else list(range(len(groups)))
 
 
 def _number(groups: Sequence[Hashable]) -> np.ndarray:
@@ -144,7 +200,11 @@ def _draws(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def _flips(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """0 or 1 for each of n groups: float (≤ _CHUNK, n) until there are ``n_resamples`` rows."""
+    """0 or 1 for each of n groups: all 2^n rows up to ``EXACT_GROUPS``, else float (≤ _CHUNK, n) until there are
+    ``n_resamples`` rows."""
+    if n <= EXACT_GROUPS:
+        yield (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
+        return
     random = np.random.default_rng([seed, 1])
     for start in range(0, n_resamples, _CHUNK):
         rows = min(_CHUNK, n_resamples - start)

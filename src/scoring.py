@@ -26,8 +26,10 @@ from src.overlap import (
     bleu_from_statistics,
     bleu_statistics,
     check_pairs,
+    check_texts,
     chrf_from_statistics,
     chrf_statistics,
+    clean,
     compute_bleu,
     compute_chrf,
     compute_rouge,
@@ -67,19 +69,28 @@ def compute_cosine_similarity(
 ) -> dict[str, Any]:
     """Mean cosine of answer and reference vectors, -1 to 1. What it means is what the embedder measures
     (``src.embedding.embedder_label``). Each distinct text is encoded once; a pair with an empty side scores 0.
+    ValueError where the embedder gives a vector with NaN or infinity, as some do in half precision.
 
     ``embedder`` is any sentence-transformers model. ``query_prefix`` ("query: " for E5, arXiv 2212.03533 §4) is put
     before both sides; ``load_embedder`` has set it already where the model wants one.
     """
     check_pairs(predictions, references)
+    predictions, references = ([clean(text) for text in side] for side in (predictions, references))
     texts = sorted({*predictions, *references})  # not in a hash order: batches would differ between runs
     options = {} if query_prefix is None else {"prompt": query_prefix}
     vectors = np.asarray(embedder.encode(texts, show_progress_bar=False, **options), dtype=float)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     # A semantic model has a vector for nothing, too; an empty answer must not score by it.
-    vectors[[not text.strip() for text in texts]] = 0
+    vectors[[not text for text in texts]] = 0
     row = {text: index for index, text in enumerate(texts)}
     left, right = ([row[text] for text in side] for side in (predictions, references))
+    broken = ~np.isfinite(vectors).all(axis=1)
+    if broken.any():
+        question = int(np.argmax(broken[left] | broken[right]))
+        raise ValueError(
+            f"cosine_similarity: 임베더가 {question}번 질문(0부터 셉니다)의 답이나 정답에 숫자가 아닌 벡터(NaN, 무한대)를 주었습니다. "
+            "임베더를 float32로 다시 열거나 다른 임베더를 골라 주세요."
+        )
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     cosines = np.clip((vectors[left] * vectors[right]).sum(axis=1), -1, 1)
     result: dict[str, Any] = {"cosine_similarity": float(np.mean(cosines))}
     return result | ({"per_sample": cosines.tolist()} if per_sample else {})
@@ -107,6 +118,12 @@ METRICS: dict[str, Callable[..., dict[str, Any]]] = {
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
+def _storable(side: str, texts: Sequence[str], first: int) -> list[str]:
+    """Arrow keeps texts as UTF-8, which has no lone surrogates; a cut emoji leaves some."""
+    check_texts("답" if side == "predictions" else "정답", texts, first)
+    return [_SURROGATES.sub("\ufffd", text) for text in texts]
+
+
 def load_metric(name: str, **options: Any) -> Any:
     """An ``evaluate.Metric`` of this package by name, like ``evaluate.load`` but without a download; ``options``
     go to the function (``load_metric("cosine_similarity", embedder=...)``). Combine with ``evaluate.combine``.
@@ -131,11 +148,16 @@ def load_metric(name: str, **options: Any) -> Any:
                 features=datasets.Features({"predictions": text, "references": text}),
             )
 
+        def add(self, *, prediction: Any = None, reference: Any = None, **rest: Any) -> None:
+            """One answer and its reference."""  # evaluate appends to these docstrings
+            # evaluate.combine hands the texts over in ``rest``, under the names of the columns.
+            pair = {"predictions": prediction, "references": reference} | rest
+            super().add(**{name: _storable(name, [text], len(self))[0] for name, text in pair.items()})
+
         def add_batch(self, *, predictions: Sequence[str], references: Sequence[str], **rest: Any) -> None:
-            """Arrow keeps texts as UTF-8, which has no lone surrogates; a cut emoji leaves some."""
+            """Answers and their references."""
             sides = {"predictions": predictions, "references": references}
-            safe = {key: [_SURROGATES.sub("\ufffd", text) for text in side] for key, side in sides.items()}
-            super().add_batch(**safe, **rest)
+            super().add_batch(**{key: _storable(key, side, len(self)) for key, side in sides.items()}, **rest)
 
         def _compute(
             self, *, predictions: list[str], references: list[str], **arguments: Any

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from src import scoring
+from src.resampling import check_lengths
 
 # Name shown to a learner, range. The order is the order of every table and chart.
 METRICS: dict[str, tuple[str, str]] = {
@@ -40,8 +41,14 @@ def out_of_100(name: str) -> bool:
 
 def judgement(name: str, entry: Mapping[str, Any]) -> str:
     """나아짐 or 나빠짐 where the difference's interval excludes 0 and its p-value is at most ``ALPHA``, else
-    차이 불확실; 같음 where no draw showed any difference. Both are asked: with few groups either alone is bold."""
+    차이 불확실; 같음 where no draw showed any difference. Both are asked: with few groups either alone is bold.
+
+    Raises:
+        ValueError: a NaN, which would pass for outside of everything.
+    """
     low, high = entry["interval"]
+    if not np.isfinite([low, high, entry["p_value"]]).all():
+        raise ValueError(f"{name}의 구간이나 p값이 숫자가 아닙니다(NaN). 답과 정답의 점수를 확인해 주세요.")
     if low == high == 0:
         return "같음"
     if low <= 0 <= high or entry["p_value"] > ALPHA:
@@ -131,7 +138,8 @@ def verdict(result: Mapping[str, Any]) -> str:
     number = result.get("n_groups", result["n"])
     if number < FEW_GROUPS:
         lines.append(
-            f"질문이 나온 제품(문서)이 {number}개뿐이라 우연과 가를 수 없습니다. {FEW_GROUPS}개가 넘도록 시험 데이터를 늘려 주세요."
+            f"질문이 나온 제품(문서)이 {number}개뿐이라 우연과 가를 수 없습니다. "
+            f"{FEW_GROUPS}개 이상이 되도록 시험 데이터를 늘려 주세요."
         )
     return f"질문 {result['n']:,}개(제품·문서 {number:,}개)로 비교했습니다. " + "\n".join(lines)
 
@@ -161,7 +169,17 @@ def as_dict(record: Any) -> Mapping[str, Any]:
 
 
 def sample_scores(metric: str, answers: Sequence[str], references: Sequence[str]) -> list[float]:
-    """``metric`` of each answer: a ROUGE type or a name of ``scoring.METRICS`` that needs no embedder."""
+    """``metric`` of each answer: a ROUGE type or a name of ``scoring.METRICS`` that needs no embedder.
+
+    Raises:
+        ValueError: another name.
+    """
+    choices = [name for name in METRICS if name.startswith("rouge") or name in scoring.METRICS]
+    choices.remove("cosine_similarity")
+    if metric not in choices:
+        raise ValueError(
+            f"질문마다 셀 수 없는 지표입니다: {metric!r}. 고를 수 있는 지표: {', '.join(choices)}."
+        )
     if metric.startswith("rouge"):
         return scoring.compute_rouge(answers, references, per_sample=True)["per_sample"][metric]
     return scoring.METRICS[metric](answers, references, per_sample=True)["per_sample"]
@@ -181,6 +199,8 @@ def sample_table(
     import pandas as pd
 
     rows = [as_dict(record) for record in records]
+    sides = {"질문": rows, "베이스": base_answers, "튜닝": tuned_answers}
+    check_lengths(sides if few_shot_answers is None else {**sides, "예시를 준 베이스": few_shot_answers})
     references = [row["answer"] for row in rows]
     before, after = (sample_scores(metric, side, references) for side in (base_answers, tuned_answers))
     columns = {

@@ -178,3 +178,19 @@ def test_a_typical_mistake_of_the_quality_notebook_gets_its_own_hint(name, answe
 )
 def test_a_typical_mistake_about_distractors_gets_its_own_hint(answer, hint):
     assert hint in hint_for("01-distractors", answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("01-distractors", "A, E"), ("02-near", "a"), ("05-one-change", "A, C")]
+)
+def test_letters_may_stand_in_one_text(name, text):
+    assert hint_for(name, text) is None
+
+
+def test_one_name_instead_of_a_list_is_one_name():
+    assert hint_for("00.01-licence", "없는모델").startswith("없는모델은(는)")
+
+
+def test_an_answer_of_another_form_gets_the_remedy():
+    assert "{ }로 감싸" in hint_for("00-quiz", 3)
+    assert "직접 불러" in hint_for("01-leak", lambda train: 0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import nbformat
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from src.classroom.checks import hint_for
+from src.classroom.checks import NUMERIC, as_number, hint_for
 from src.classroom.run import NOTEBOOKS
 
 
@@ -37,3 +38,63 @@ def test_the_folded_solution_is_right(name):
 )
 def test_a_typical_mistake_gets_its_own_hint(name, answer, hint):
     assert hint in hint_for(name, answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "문맥에 따르면 원17,500입니다.",
+        "문맥에 따르면 17,500입니다원.",
+        "문맥에 따르면 1 7,500원입니다.",
+        "문맥에 따르면 1,75 00원입니다.",
+    ],
+)
+def test_the_right_amount_written_oddly_fools_nobody(answer):
+    assert "금액이 틀려야" in hint_for("04-fool-f1", answer)
+
+
+@pytest.mark.parametrize("amount", ["15,700", "71,500", "1,0750", "75,100"])
+def test_a_wrong_amount_of_the_same_characters_is_right(amount):
+    assert hint_for("04-fool-f1", f"문맥에 따르면 {amount}원입니다.") is None
+
+
+def test_a_number_from_numpy_is_a_number():
+    assert (
+        hint_for("04-how-many", np.int64(20)) == hint_for("04-how-many", 20.0) == hint_for("04-how-many", 20)
+    )
+    assert "하한이 0.481" in hint_for("04-how-many", np.int64(20))
+    right = next(n for n in range(10, 500, 10) if hint_for("04-how-many", n) is None)
+    assert hint_for("04-how-many", np.int64(right)) is None and hint_for("04-how-many", f"{right}") is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "number"),
+    [
+        ("10/14", 10 / 14),
+        (" 3 / 4 ", 0.75),
+        ("1,234", 1234),
+        ("４", 4),
+        (10**30, 10**30),
+        (np.float32(0.5), 0.5),
+        (np.array(7), 7),
+        *(
+            (text, None)
+            for text in ("", "/", "1/0", "nan", "1e999", "열", "1e999999999/3", [1], None, 1j, object())
+        ),
+        (np.array([1, 2]), None),
+        (float("inf"), None),
+    ],
+)
+def test_what_counts_as_a_number(answer, number):
+    assert as_number(answer) == number
+
+
+def test_a_fraction_in_quotes_is_read():
+    assert hint_for("04-mrr", "11/24") is None and "recall" in hint_for("04-mrr", "3/4")
+
+
+@pytest.mark.parametrize("name", sorted(NUMERIC))
+def test_what_is_no_number_gets_a_hint_without_english(name):
+    for answer in ("10/0", "모름", [1, 2], object()):
+        assert "숫자 하나로" in hint_for(name, answer)
+        assert not re.search("[A-Za-z]", hint_for(name, answer))

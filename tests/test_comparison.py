@@ -27,7 +27,7 @@ from src.comparison import (
 from src.evidence import ABSTENTION
 from src.pages import mark_overlap
 from src.schemas import RaftRecord
-from src.tables import summary_rows
+from src.tables import FEW_GROUPS, sample_scores, summary_rows
 
 
 class CharacterCounts:
@@ -302,6 +302,83 @@ def test_parts_by_topic_and_length():
     for label, seen in by_label.items():
         assert label in (f"정답 {min(seen)}–{max(seen)}형태소", f"정답 {min(seen)}형태소")
     assert len(compare_parts(SHORT, tuned, records, labels, n_bootstrap=50)) == len(by_label)
+
+
+def test_a_verdict_on_few_products_does_not_contradict_itself():
+    records = [make_record(number, answerable=False) for number in range(5)]
+    result = compare(["a"] * 5, [ABSTENTION] * 5, records, n_bootstrap=50)
+    assert result["metrics"]["rougeL"]["p_value"] == 0.0625  # 2 of 2^5 exchanges
+    assert "all 32 exchanges" in result["signatures"]["p_value"]
+    text = verdict(result)
+    assert (
+        "낫습니다" not in text and f"5개뿐이라 우연과 가를 수 없습니다. {FEW_GROUPS}개 이상이 되도록" in text
+    )
+    enough = compare(
+        ["a"] * FEW_GROUPS, [ABSTENTION] * FEW_GROUPS, [make_record(i, False) for i in range(FEW_GROUPS)]
+    )
+    assert "낫습니다" in verdict(enough) and "뿐이라" not in verdict(enough)
+
+
+def test_a_part_of_one_product_is_resampled_by_question():
+    records = [
+        record.model_copy(update={"group_id": f"제품 {number % 20 if number < 20 else '하나'}"})
+        for number, record in enumerate(RECORDS)
+    ]
+    labels = ["여럿"] * 20 + ["하나"] * 20
+    tuned = [REFERENCES[i] if i % 3 else SHORT[i] for i in range(40)]
+    table = compare_parts(SHORT, tuned, records, labels, metric="exact_match", n_bootstrap=200)
+    assert table.loc["하나", "제품·문서 수"] == 1
+    low, high = table.loc["하나", ["95% 하한", "95% 상한"]]
+    assert low < table.loc["하나", "차이"] < high
+    alone = compare(SHORT[20:], tuned[20:], records[20:], n_bootstrap=200)["metrics"]["exact_match"]
+    assert [low, high] == pytest.approx(alone["interval"], abs=1e-3)
+    # Questions of other products that the metric does not look at make no second product.
+    mixed = ["하나" if number >= 20 or number % 4 == 0 else "여럿" for number in range(40)]
+    part = compare_parts(SHORT, form_wrong(tuned), records, mixed, metric="answer_contained", n_bootstrap=200)
+    assert part.loc["하나", "제품·문서 수"] == 1
+    assert part.loc["하나", "95% 하한"] < part.loc["하나", "95% 상한"]
+
+
+def form_wrong(answers):
+    return [answer if number % 2 else "모름" for number, answer in enumerate(answers)]
+
+
+def test_lists_metrics_and_scores_are_checked():
+    same = SHORT[:30]
+    with pytest.raises(ValueError, match="베이스 30개, 튜닝 30개, 질문 30개, 부분의 이름 2개"):
+        compare_parts(same, same, RECORDS[:30], ["a", "b"])
+    with pytest.raises(ValueError, match="베이스 29개"):
+        compare_parts(same[:-1], same, RECORDS[:30], ["a"] * 30)
+    answerable = [record for record in RECORDS if record.answerable]
+    for metric in ("", "없는 지표", "abstention", "cosine_similarity"):
+        with pytest.raises(ValueError, match="고를 수 있는 지표: rouge1, "):
+            compare_parts(same, same, answerable, ["a"] * 30, metric=metric)
+    for metric in ("", "rougeX", "rouge", "cosine_similarity"):
+        with pytest.raises(ValueError, match="고를 수 있는 지표: rouge1, "):
+            sample_table(RECORDS, SHORT, SHORT, metric=metric)
+    for options in ({}, {"few_shot_answers": SHORT[:3]}):
+        with pytest.raises(ValueError, match="수가 다릅니다"):
+            sample_table(RECORDS, SHORT[:-1] if not options else SHORT, SHORT, **options)
+
+    class Broken(CharacterCounts):
+        def encode(self, texts, **kwargs):
+            return super().encode(texts) * np.nan
+
+    with pytest.raises(ValueError, match="cosine_similarity"):
+        compare(SHORT, REFERENCES, embedder=Broken())
+    for entry in (
+        {"interval": [np.nan, np.nan], "p_value": 0.01},
+        {"interval": [0.1, 0.2], "p_value": np.nan},
+    ):
+        with pytest.raises(ValueError, match="NaN"):
+            judgement("rougeL", entry)
+
+
+@pytest.mark.parametrize(
+    "metric", [name for name in METRICS if name not in ("cosine_similarity", "false_abstention")]
+)
+def test_every_metric_offered_for_single_answers_can_be_had(metric):
+    assert len(sample_scores(metric, SHORT, REFERENCES)) == 40
 
 
 def test_matching_words_are_marked_and_missing_ones_named(tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from src.evidence import ABSTENTION
+from src.memory import GIB, estimate_vram
 from src.open_book import (
     GOLDEN_ONLY,
     add_golden_only,
@@ -16,6 +18,7 @@ from src.open_book import (
     is_right,
     open_book_records,
     open_book_table,
+    train_golden_only,
 )
 from src.pipeline import save_clean_records
 from src.profiles import ROOT
@@ -93,6 +96,44 @@ def test_table_and_differences_by_hand(exam):
     entries = compare_right(table, "나", "가", n_resamples=200, seed=0)
     assert entries["있음"]["difference"] == 1 and entries["있음"]["interval"] == [1, 1]
     assert entries["없음"]["difference"] == 0 and entries["없음"]["p_value"] == 1
+
+
+def test_a_wrong_model_name_or_a_missing_answer_is_named(exam):
+    papers = exam(8)
+    right = [paper.answer for paper in papers]
+    table = open_book_table({8: papers}, {"가": {8: right}, "나": {8: right}})
+    with pytest.raises(ValueError, match=r"다\. 고를 수 있는 모델: 가, 나"):
+        compare_right(table, "다", "가", n_resamples=20, seed=0)
+    with pytest.raises(ValueError, match="8 시험지 6개, 가의 답 5개"):
+        open_book_table({8: papers}, {"가": {8: right[:-1]}})
+
+
+def test_questions_of_one_product_are_drawn_one_by_one(exam):
+    papers = [paper.model_copy(update={"group_id": "하나"}) for paper in exam(8)]
+    right = [paper.answer for paper in papers]
+    table = open_book_table({8: papers}, {"가": {8: right}, "나": {8: right[:3] + ["모름"] * 3}})
+    low, high = compare_right(table, "나", "가", n_resamples=200, seed=0)[8]["interval"]
+    assert low < 0.5 < high
+
+
+def test_memory_is_spoken_of_only_where_it_will_not_do(tiny_profile, monkeypatch, capsys):
+    import torch
+
+    from src import open_book
+
+    need = estimate_vram(tiny_profile, seq_length=7)["total"]
+    trained = []
+    row = SimpleNamespace(n_tokens=7)
+    monkeypatch.setattr(open_book, "golden_only_records", lambda profile: {"train": [row], "validation": []})
+    monkeypatch.setattr(open_book, "train_adapter", lambda *args, **options: trained.append(options))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    for cuda, free, spoken in ((True, need * 0.9, True), (True, need * 1.1, False), (False, 0, False)):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda free=free: (int(free * GIB), 10**12))
+        train_golden_only(tiny_profile)
+        printed = capsys.readouterr().out
+        assert ("open_book.train_golden_only(profile)" in printed) == spoken == bool(printed)
+    assert [options["output_dir"] for options in trained] == [tiny_profile.artifacts_dir / GOLDEN_ONLY] * 3
 
 
 def test_golden_only_is_the_same_recipe_without_distractors(tiny_profile):

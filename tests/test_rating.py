@@ -212,8 +212,116 @@ def test_files_that_do_not_count_are_named(sheet, tmp_path):
     binary.write_bytes(b"PK\x03\x04\xff\xfe\x81")
     ratings, problems = read_ratings([wrong, short, empty, binary], sheet.key)
     assert ratings == [] and len(problems) == 4
-    assert "다른 시트" in problems[0] and "선택" in problems[1] and "칸이 없습니다" in problems[2]
+    assert "다른 시트" in problems[0] and "선택" in problems[1] and "비어 있습니다" in problems[2]
     assert "읽을 수 없습니다" in problems[3]
+
+
+def test_there_is_a_folder_for_what_comes_back(sheet):
+    assert (sheet.csv.parent / "returned").is_dir()
+
+
+@pytest.mark.parametrize("blank", [",,,,", ",,,,,,,,", ",,,,,,,,,,,,", " , ,,,,,,,", ""])
+def test_empty_rows_are_not_there(sheet, tmp_path, blank):
+    path = fill(sheet, tmp_path / "김.csv", dict.fromkeys(range(1, 11), "A"))
+    text = path.read_text(encoding="utf-8-sig")
+    head, rest = text.split("\n", 1)
+    path.write_text(f"{head}\n{blank}\n{rest}{blank}\n{blank}\n", encoding="utf-8-sig")
+    ratings, problems = read_ratings([path], sheet.key)
+    assert problems == [] and len(ratings) == 10
+
+
+def page_csv(sheet, path, rows):
+    """A CSV as the page saves it; ``rows`` hold what stands after the sheet's name."""
+    name = key_of(sheet)["sheet"]
+    lines = ["시트,번호,선택,평가자,메모", *(f"{name},{row}" for row in rows)]
+    path.write_text("\r\n".join(lines) + "\r\n", encoding="utf-8-sig", newline="")
+    return path
+
+
+def test_a_sheet_without_a_filled_row_says_so(sheet, tmp_path):
+    ratings, problems = read_ratings([page_csv(sheet, tmp_path / "빈.csv", [])], sheet.key)
+    assert ratings == [] and problems == ["빈.csv: 채운 행이 없습니다. 나누어 준 시트를 채워서 돌려주세요."]
+
+
+@pytest.mark.parametrize("broken", [2, 10])
+def test_a_quote_that_never_closes_is_named_and_costs_its_row_only(sheet, tmp_path, broken):
+    rows = [f"{i},A,김,{chr(34) * (i == broken)}좋음" for i in range(1, 11)]
+    ratings, problems = read_ratings([page_csv(sheet, tmp_path / "김.csv", rows)], sheet.key)
+    assert [rating.number for rating in ratings] == [i for i in range(1, 11) if i != broken]
+    assert len(problems) == 2 and problems[0].startswith(f"김.csv: {broken + 1}번째 줄: 따옴표가 닫히지 않았")
+    assert problems[1] == f"김 님이 비워 두었거나 읽지 못한 문항 1개: {broken}"
+
+
+def test_a_broken_quote_before_a_cell_of_several_lines_loses_no_other_row(tmp_path):
+    many = [record.model_copy(update={"context": ["하나", "둘", "셋, 넷"]}) for record in records()]
+    sheet = write_rating_sheet(tmp_path, many, ["가"] * N, ["나"] * N, n=10, seed=3)
+    path = fill(sheet, tmp_path / "김.csv", dict.fromkeys(range(1, 11), "A"))
+    text = path.read_text(encoding="utf-8-sig")
+    path.write_text(text.replace('[문서 3] 셋, 넷"', "[문서 3] 셋, 넷", 1), encoding="utf-8-sig")
+    ratings, problems = read_ratings([path], sheet.key)
+    assert [rating.number for rating in ratings] == list(range(2, 11))
+    assert "2번째 줄: 따옴표가" in problems[0] and "못한 문항 1개: 1" in problems[-1]
+
+
+def test_a_long_note_is_no_error(sheet, tmp_path):
+    rows = [f"{i},A,김,{'좋' * 200_000 if i == 3 else ''}" for i in range(1, 11)]
+    ratings, problems = read_ratings([page_csv(sheet, tmp_path / "김.csv", rows)], sheet.key)
+    assert problems == [] and len(ratings) == 10
+
+
+@pytest.mark.parametrize(
+    ("written", "choice"),
+    [("Ａ", "A"), ("ｂ", "B"), ("B.", "B"), ("A)", "A"), ("(b)", "B"), (" 같음. ", TIE), ("같음", TIE)],
+)
+def test_a_choice_that_leaves_no_doubt_counts(sheet, tmp_path, written, choice):
+    rows = [f"{i},{written},김," for i in range(1, 11)]
+    ratings, problems = read_ratings([page_csv(sheet, tmp_path / "김.csv", rows)], sheet.key)
+    assert problems == [] and {rating.choice for rating in ratings} == {choice}
+
+
+@pytest.mark.parametrize("written", ["A?", "AB", "A/B", ".", "C."])
+def test_a_choice_in_doubt_is_named_and_not_guessed(sheet, tmp_path, written):
+    path = page_csv(sheet, tmp_path / "김.csv", [f"{i},{written},김," for i in range(1, 11)])
+    ratings, problems = read_ratings([path], sheet.key)
+    assert ratings == [] and len(problems) == 10 and f"선택 '{written}'을(를)" in problems[0]
+
+
+def test_rows_of_too_few_or_too_many_cells_count_where_they_are_clear(sheet, tmp_path):
+    rows = [
+        "1,A",
+        "2,B,김",
+        "3,A,김,좋음, 정말",
+        "4,A,김,,,,",
+        "5,좋음,A,김,,밀림",
+        *(f"{i},A,김," for i in range(6, 11)),
+    ]
+    ratings, problems = read_ratings([page_csv(sheet, tmp_path / "김.csv", rows)], sheet.key)
+    assert sorted(rating.number for rating in ratings) == [1, 2, 3, 4, 6, 7, 8, 9, 10]
+    assert "6번째 줄: 칸의 수가" in problems[0] and "못한 문항 1개: 5" in problems[1] and len(problems) == 2
+
+
+def test_a_column_that_stands_twice_is_named(sheet, tmp_path):
+    path = page_csv(sheet, tmp_path / "김.csv", ["1,A,김,B", "2,A,김,A"])
+    path.write_text(path.read_text(encoding="utf-8").replace("메모", "선택"), encoding="utf-8")
+    ratings, problems = read_ratings([path], sheet.key)
+    assert [rating.number for rating in ratings] == [2] and "2번째 줄: '선택' 칸이 두 번" in problems[0]
+
+
+def test_a_row_of_another_sheet_does_not_cost_the_others(sheet, tmp_path):
+    path = page_csv(sheet, tmp_path / "김.csv", [f"{i},A,김," for i in range(1, 11)])
+    path.write_text(path.read_text(encoding="utf-8") + "다른것,1,B,김,\n", encoding="utf-8")
+    ratings, problems = read_ratings([path], sheet.key)
+    assert len(ratings) == 10 and len(problems) == 1 and "12번째 줄: 시트 칸이" in problems[0]
+
+
+@given(st.text(alphabet='",\r\n\tA시 1', max_size=60))
+def test_whatever_stands_in_the_middle_never_stops_the_reader(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("r")
+    sheet = write_rating_sheet(folder, records(2), ["가"] * 2, ["나"] * 2, n=2, seed=0)
+    path = page_csv(sheet, folder / "김.csv", ["1,A,김,", f"2,{text}"])
+    ratings, problems = read_ratings([path], sheet.key)
+    assert Rating("김", 1, "A") in ratings or any("두 번" in problem for problem in problems)
+    assert len(ratings) == 2 or problems
 
 
 # --- What it adds up to ----------------------------------------------------------------------------------------
@@ -253,6 +361,20 @@ def test_several_raters_of_a_question_count_once(sheet):
     assert "근거가 없습니다" in preference_verdict(summarize_ratings(one, sheet.key))
     worse = summarize_ratings(chosen(sheet, dict.fromkeys(range(1, 11), "base"), "가"), sheet.key)
     assert preference_verdict(worse).startswith("사람들은 베이스 모델")
+
+
+def test_nothing_but_ties_is_an_answer_and_says_so(sheet):
+    def verdict(rated):
+        return preference_verdict(summarize_ratings([Rating("가", n, TIE) for n in rated], sheet.key))
+
+    assert "평가된 10문항이 모두 무승부" in verdict(range(1, 11)) and "근거가 없습니다" in verdict(
+        range(1, 11)
+    )
+    assert "아직" not in verdict(range(1, 11)) and "다시 실행" not in verdict(range(1, 11))
+    assert "평가된 6문항이 모두 무승부" in verdict(range(1, 7)) and "아직 4문항이 남았" in verdict(
+        range(1, 7)
+    )
+    assert "돌아온 선택이 없습니다" in verdict([]) and "다시 실행" in verdict([])
 
 
 def test_agreement_by_hand(sheet):

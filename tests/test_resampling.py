@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from src import scoring
-from src.resampling import mean_statistic, paired_difference, paired_differences
+from src.resampling import EXACT_GROUPS, mean_statistic, paired_difference, paired_differences
 
 REFERENCES = [f"문맥에 따르면 {300 + number}W입니다." for number in range(40)]
 SHORT = [f"{300 + number}W입니다." for number in range(40)]
@@ -85,6 +86,46 @@ def test_few_groups_are_never_significant():
             np.zeros(50 * groups), np.ones(50 * groups), groups=labels, n_resamples=2000, seed=0
         )
         assert entry["difference"] == 1 and entry["p_value"] > 0.05
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=7), st.sampled_from([1, 20, 50]), st.integers(0, 3))
+def test_few_groups_are_exchanged_in_every_way(differences, n_resamples, seed):
+    """p is the share of the 2^G exchanges as large or larger, whatever the draws and the seed."""
+    sums = [
+        abs(sum(sign * value for sign, value in zip(signs, differences, strict=True)))
+        for signs in itertools.product((1, -1), repeat=len(differences))
+    ]
+    expected = sum(value >= abs(sum(differences)) for value in sums) / len(sums)
+    tuned = np.array(differences, dtype=float)
+    entry = paired_difference(np.zeros(len(tuned)), tuned, n_resamples=n_resamples, seed=seed)
+    assert entry["p_value"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_more_groups_are_exchanged_at_random():
+    settings = {"n_resamples": 2000, "seed": 0}
+    for groups, lowest in ((EXACT_GROUPS, 2 / 2**EXACT_GROUPS), (EXACT_GROUPS + 1, 1 / 2001)):
+        entry = paired_difference(np.zeros(groups), np.ones(groups), **settings)
+        assert entry["p_value"] == pytest.approx(lowest, abs=1e-6)
+
+
+def test_what_cannot_be_compared_is_refused_with_a_reason():
+    ones, settings = np.ones(3), {"n_resamples": 10, "seed": 0}
+    with pytest.raises(ValueError, match="앞 시스템의 점수 2개, 뒤 시스템의 점수 3개"):
+        paired_difference(np.ones(2), ones, **settings)
+    with pytest.raises(ValueError, match="묶음 2개"):
+        paired_difference(ones, ones, groups=["가", "나"], **settings)
+    with pytest.raises(ValueError, match="견줄 질문이 없습니다"):
+        paired_difference(np.ones(0), np.ones(0), **settings)
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="NaN"):
+            paired_difference(ones, np.array([1, bad, 1]), **settings)
+    with pytest.raises(ValueError, match="세는 질문이 하나도 없어"):
+        paired_difference(np.zeros((3, 2)), np.zeros((3, 2)), **settings)
+    sides = {"가": np.ones((3, 2)), "나": np.ones((3, 2))}
+    with pytest.raises(ValueError, match="지표가 없습니다"):
+        paired_differences(sides, sides, {}, **settings)
+    with pytest.raises(ValueError, match=r"지표입니다: 다\. 고를 수 있는 지표: 가, 나"):
+        paired_differences(sides, sides, {"다": mean_statistic}, **settings)
 
 
 def test_bleu_and_chrf_intervals_are_what_rescoring_each_draw_gives(monkeypatch):

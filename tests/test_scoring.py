@@ -320,3 +320,92 @@ def test_metrics_give_samples_and_take_odd_texts():
     both = evaluate.combine([load_metric("exact_match"), load_metric("char_f1")])
     scores = both.compute(predictions=["예"], references=["예"], per_sample=True)
     assert scores["exact_match_per_sample"] == scores["char_f1_per_sample"] == [1.0]
+
+
+def test_a_cut_emoji_scores_everywhere():
+    from src.embedding import load_embedder
+
+    embedder = load_embedder("data/tiny/embedder")
+    scores = compute_cosine_similarity(["\ud83d", "예"], ["예", "예"], embedder, per_sample=True)
+    assert scores["per_sample"] == pytest.approx([0, 1])
+    for name in scoring.METRICS:
+        metric = load_metric(name, **({"embedder": embedder} if name == "cosine_similarity" else {}))
+        metric.add(prediction="\ud83d", reference="예")
+        metric.add(prediction="예", reference="\ud83d")
+        assert metric.compute()
+
+
+def test_a_pair_is_added_to_combined_metrics():
+    import evaluate
+
+    both = evaluate.combine([load_metric("exact_match"), load_metric("char_f1")])
+    both.add(prediction="예", reference="예")
+    assert both.compute() == {"exact_match": 1.0, "char_f1": 1.0}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("wrong", [None, 310, float("nan"), ["예"]])
+def test_what_is_no_text_is_refused_with_its_question(name, wrong):
+    with pytest.raises(ValueError, match=r"^1번 질문\(0부터 셉니다\)의 답이 글이 아니라"):
+        FUNCTIONS[name](["예", wrong], ["예", "예"])
+    if name != "abstention":  # its second list says whether there is an answer
+        with pytest.raises(ValueError, match=r"^0번 질문\(0부터 셉니다\)의 정답이 글이 아니라"):
+            FUNCTIONS[name](["예", "예"], [wrong, "예"])
+
+
+def test_metrics_refuse_what_is_no_text():
+    metric = load_metric("exact_match")
+    metric.add(prediction="예", reference="예")
+    with pytest.raises(ValueError, match=r"^1번 질문.*의 답이 글이 아니라 NoneType"):
+        metric.add(prediction=None, reference="예")
+    with pytest.raises(ValueError, match=r"^2번 질문.*의 정답이 글이 아니라 NoneType"):
+        metric.add_batch(predictions=["예", "예"], references=["예", None])
+
+
+def test_an_unknown_measure_names_the_choices():
+    with pytest.raises(ValueError, match=r"'f1'.*fmeasure, recall, precision"):
+        compute_rouge(["예"], ["예"], measure="f1")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_vector_that_is_no_number_is_refused(value):
+    class Broken(CharacterCounts):
+        def encode(self, texts, **kwargs):
+            vectors = super().encode(texts)
+            vectors[[text in ("나", "") for text in texts]] = value
+            return vectors
+
+    scores = compute_cosine_similarity(["가", ""], ["가", "가"], Broken(), per_sample=True)
+    assert scores["per_sample"] == pytest.approx([1, 0])  # the vector of an empty text does not count
+    for pairs in ((["가", "나"], ["가", "가"]), (["가", "가"], ["가", "나"])):
+        with pytest.raises(ValueError, match=r"1번 질문.*NaN"):
+            compute_cosine_similarity(*pairs, Broken())
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "contained"),
+    [
+        ("예약 버튼을 누릅니다.", "예입니다.", False),
+        ("차례를 기다립니다.", "예입니다.", False),
+        ("네트워크를 켭니다.", "네.", False),
+        ("2개월입니다.", "2개입니다.", False),
+        ("30Wh입니다.", "30W입니다.", False),
+        ("2.6mm입니다.", "2.6m입니다.", False),
+        ("5Lx", "5L입니다.", False),
+        ("25m²", "25m입니다.", False),
+        ("예입니다.", "예입니다.", True),
+        ("예약은 안 되나요? 예, 됩니다.", "예입니다.", True),
+        ("네, 가능합니다.", "네.", True),
+        ("**흰색**입니다.", "흰색입니다.", True),
+        ("빨간색입니다.", "빨간입니다.", True),
+        ("물로 씻습니다.", "물입니다.", True),
+        ("약2년이며 늘릴 수 있습니다.", "2년입니다.", True),
+        ("2 년간입니다.", "2년입니다.", True),
+        ("5분정도 걸립니다.", "5분입니다.", True),
+        ("15개입니다.", "15입니다.", True),
+        ("30W LED입니다.", "30W입니다.", True),
+        ("2.6m까지", "2.6m입니다.", True),
+    ],
+)
+def test_a_short_word_or_a_unit_must_end_where_it_is_found(prediction, reference, contained):
+    assert compute_answer_contained([prediction], [reference])["answer_contained"] == contained

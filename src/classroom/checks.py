@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import re
+import unicodedata
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 from src.classroom.progress import record
 
 # name -> function that returns None when the answer is right, else a hint in Korean.
 EXERCISES: dict[str, Callable[[Any], str | None]] = {}
+NUMERIC: set[str] = set()  # the exercises whose check gets a finite int or float, whatever the learner wrote
 
 
-def exercise(name: str) -> Callable[[Callable[[Any], str | None]], Callable[[Any], str | None]]:
+def exercise(
+    name: str, *, number: bool = False
+) -> Callable[[Callable[[Any], str | None]], Callable[[Any], str | None]]:
     """Register the check of the exercise ``name`` (notebook number, dash, topic: ``01-golden-count``)."""
 
     def register(function: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
         EXERCISES[name] = function
+        if number:
+            NUMERIC.add(name)
         return function
 
     return register
@@ -23,10 +32,39 @@ def exercise(name: str) -> Callable[[Callable[[Any], str | None]], Callable[[Any
 
 def hint_for(name: str, answer: Any) -> str | None:
     """``None`` when ``answer`` is right, else the hint."""
+    if name in NUMERIC and (answer := as_number(answer)) is None:
+        return "답을 숫자 하나로 적어 주세요. 따옴표 없이 20, 0.75, 3 / 4처럼 쓰면 돼요."
     try:
         return EXERCISES[name](answer)
     except Exception as error:  # an answer of any type may arrive here; a wrong type is a mistake like others
-        return f"답의 형식을 확인해 주세요({type(error).__name__}: {error})."
+        told = f"({type(error).__name__}: {error})"
+        if callable(answer):
+            return f"넣은 함수가 오류를 내거나 알맞은 값을 돌려주지 않았어요{told}. 작은 예로 함수를 직접 불러 보고 고쳐 주세요."
+        return f"답의 형식이 문제와 달라요{told}. 문제의 예처럼 글은 따옴표, 목록은 [ ], 번호가 붙은 답은 {{ }}로 감싸 주세요."
+
+
+def as_number(answer: Any) -> int | float | None:
+    """A finite number as int where it is whole, else as float: from Python, NumPy or a text such as "10/14"."""
+    if isinstance(answer, Integral):
+        return int(answer)
+    try:
+        if isinstance(answer, str):
+            top, *bottom = answer.replace(",", "").split("/")
+            value = float(top) / math.prod(map(float, bottom))
+        else:
+            value = float(answer)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else value
+
+
+def _letters(answer: Any) -> set[str]:
+    """The letters chosen, from a list of them or from one text such as "A, E"."""
+    if isinstance(answer, str):
+        answer = re.findall(r"\w", answer)
+    return {str(letter).strip().upper() for letter in answer}
 
 
 def check(name: str, answer: Any) -> None:
@@ -42,7 +80,7 @@ def check(name: str, answer: Any) -> None:
 # --- 00.01 ----------------------------------------------------------------------------------------------------
 
 
-@exercise("00.01-rows")
+@exercise("00.01-rows", number=True)
 def _rows(answer: int) -> str | None:
     from src.preprocessing import load_samples
     from src.profiles import ROOT, active_profile
@@ -62,7 +100,7 @@ def _licence(answer: list[str]) -> str | None:
     from src.models import MODELS
 
     free = {key for key, spec in MODELS.items() if spec.licence == "Apache-2.0"}
-    chosen = set(answer)
+    chosen = {answer} if isinstance(answer, str) else set(answer)
     if unknown := chosen - MODELS.keys():
         return f"{', '.join(sorted(map(str, unknown)))}은(는) 목록에 없습니다. list(MODELS)에 나온 이름으로 적어 주세요."
     if wrong := chosen - free:
@@ -73,11 +111,11 @@ def _licence(answer: list[str]) -> str | None:
 # --- 03 --------------------------------------------------------------------------------------------------------
 
 
-@exercise("03-nf4-bits")
-def _nf4_bits(answer: Any) -> str | None:
+@exercise("03-nf4-bits", number=True)
+def _nf4_bits(answer: float) -> str | None:
     from src.qlora import CONSTANT_BLOCK, NF4_BLOCK
 
-    value, single = float(answer), 4 + 32 / NF4_BLOCK
+    value, single = answer, 4 + 32 / NF4_BLOCK
     right = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * CONSTANT_BLOCK)
     if abs(value - right) < 0.0015:
         return None
@@ -108,8 +146,8 @@ def _labels(answer: Any) -> str | None:
     return "프롬프트 자리는 -100, 답과 EOS 자리는 input_ids와 같은 번호여야 해요."
 
 
-@exercise("03-steps")
-def _steps(answer: Any) -> str | None:
+@exercise("03-steps", number=True)
+def _steps(answer: float) -> str | None:
     hints = {
         188: "에폭마다 남는 자투리도 한 번의 갱신이에요. 나눗셈의 올림을 에폭마다 해 보세요.",
         187: "에폭마다 남는 자투리도 한 번의 갱신이에요. 버리지 말고 올려 보세요.",
@@ -164,7 +202,7 @@ def _personal(answer: Any) -> str | None:
 
 @exercise("05-one-change")
 def _one_change(answer: Any) -> str | None:
-    chosen = {str(name).upper() for name in ([answer] if isinstance(answer, str) else answer)}
+    chosen = _letters(answer)
     if chosen == {"A", "C"}:
         return None
     if "B" in chosen:
@@ -236,7 +274,7 @@ def _leak(answer: Any) -> str | None:
 
 @exercise("01-distractors")
 def _distractors(answer: Any) -> str | None:
-    chosen = {str(name).strip().upper() for name in answer}
+    chosen = _letters(answer)
     if unknown := chosen - set("ABCDE"):
         return f"보기는 A, B, C, D, E예요. {', '.join(sorted(unknown))}은(는) 없어요."
     if "B" in chosen:
@@ -250,13 +288,13 @@ def _distractors(answer: Any) -> str | None:
     return None if "E" in chosen else "하나 더 있어요. 같은 제품의 문서라도 답이 없으면 좋은 방해 문서예요."
 
 
-@exercise("01-golden-count")
-def _golden_count(answer: Any) -> str | None:
+@exercise("01-golden-count", number=True)
+def _golden_count(answer: float) -> str | None:
     n, p = 250, 0.7  # as in the notebook's cell
     kept = round(n * p)
     if answer == kept:
         return "그것은 골든 문서가 남는 레코드의 수예요. 빠진 레코드의 수를 구해 주세요."
-    if isinstance(answer, float) and 0 < answer < 1:
+    if 0 < answer < 1:
         return "비율이 아니라 레코드의 수를 구해 주세요."
     return None if answer == n - kept else "전체 n에서 골든 문서를 남기는 수(n × p)를 빼 보세요."
 
@@ -266,7 +304,7 @@ def _golden_count(answer: Any) -> str | None:
 
 @exercise("02-near")
 def _near(answer: Any) -> str | None:
-    chosen = {str(name).strip().upper() for name in answer}
+    chosen = _letters(answer)
     if unknown := chosen - set("ABCD"):
         return f"쌍의 이름은 A, B, C, D예요. {', '.join(sorted(unknown))}은(는) 없어요."
     if "C" in chosen:
@@ -360,7 +398,7 @@ def _precision(answer: Any) -> str | None:
 # --- 00 -------------------------------------------------------------------------------------------------------
 
 
-@exercise("00-lora-count")
+@exercise("00-lora-count", number=True)
 def _lora_count(answer: int) -> str | None:
     d, k, r = 14336, 4096, 16
     hints = {
@@ -377,7 +415,7 @@ def _lora_count(answer: int) -> str | None:
     )
 
 
-@exercise("00-alpha")
+@exercise("00-alpha", number=True)
 def _alpha(answer: float) -> str | None:
     hints = {
         32: "alpha를 그대로 두면 alpha / r이 작아집니다. 처음의 alpha / r은 32 / 16입니다.",
@@ -390,7 +428,7 @@ def _alpha(answer: float) -> str | None:
     )
 
 
-@exercise("00-bits")
+@exercise("00-bits", number=True)
 def _bits(answer: float) -> str | None:
     hints = {
         4: "블록마다 하나씩 있는 32비트 상수도 저장해야 합니다.",
@@ -427,7 +465,7 @@ def _rank(answer: Any) -> str | None:
     return None
 
 
-@exercise("00-accumulation")
+@exercise("00-accumulation", number=True)
 def _accumulation(answer: int) -> str | None:
     hints = {
         4: "배치만 줄이고 누적을 그대로 두면, 갱신 한 번에 쓰는 문제가 4분의 1이 됩니다.",
@@ -473,8 +511,8 @@ ROUGE_PAIR = (
 )  # reference, answer
 
 
-@exercise("04-rouge-recall")
-def _rouge_recall(answer: Any) -> str | None:
+@exercise("04-rouge-recall", number=True)
+def _rouge_recall(answer: float) -> str | None:
     from src.scoring import compute_rouge
 
     reference, prediction = ROUGE_PAIR
@@ -483,7 +521,7 @@ def _rouge_recall(answer: Any) -> str | None:
         return compute_rouge([prediction], [reference], measure=measure, tokenizer=tokenizer)["rouge1"]
 
     def near(value: float) -> bool:
-        return abs(float(answer) - value) < 0.005
+        return abs(answer - value) < 0.005
 
     if near(rouge1("recall")):
         return None
@@ -493,7 +531,7 @@ def _rouge_recall(answer: Any) -> str | None:
         return "F1을 구했어요. 겹친 토큰 수를 정답의 토큰 수로 나누기만 하면 돼요."
     if near(rouge1("recall", "eojeol")):
         return "띄어쓰기로 세었어요. 출력된 형태소 토큰으로 세어 보세요."
-    if float(answer) > 1:
+    if answer > 1:
         return "개수가 아니라 비율이에요. 겹친 토큰 수 / 정답의 토큰 수를 적어 주세요."
     return "겹친 토큰 수를 다시 세어 보세요. 마침표도 토큰 하나이고, 정답에 두 번 나온 토큰은 답에도 두 번 있어야 두 번 세요."
 
@@ -506,20 +544,20 @@ def _fool_f1(answer: Any) -> str | None:
     if not isinstance(answer, str):
         return "답을 따옴표로 감싼 글로 적어 주세요."
     f1 = compute_char_f1([answer], [reference])["char_f1"]
-    if answer_contained(answer, reference):
+    bare = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", answer))
+    if answer_contained(answer, reference) or "17500" in bare:  # "1 7,500원", "원17,500": the right amount
         return f"금액이 맞는 답이에요(글자 F1 {f1:.3f}). 금액이 틀려야 해요."
     if f1 < 1:
         return f"금액은 틀렸지만 글자 F1이 {f1:.3f}이에요. 글자를 더하거나 빼지 말고 순서만 바꿔 보세요."
     return None
 
 
-@exercise("04-mrr")
-def _mrr(answer: Any) -> str | None:
+@exercise("04-mrr", number=True)
+def _mrr(answer: float) -> str | None:
     ranks = [1, 3, None, 2]  # as in the notebook's prose
-    value = float(answer)
 
     def near(other: float) -> bool:
-        return abs(value - other) < 0.005
+        return abs(answer - other) < 0.005
 
     found = [rank for rank in ranks if rank]
     if near(sum(1 / rank for rank in found) / len(ranks)):
@@ -535,8 +573,8 @@ def _mrr(answer: Any) -> str | None:
     return "질문마다 1 / 순위를 구하고, 찾지 못한 질문은 0으로 두고 평균해 보세요."
 
 
-@exercise("04-how-many")
-def _how_many(answer: Any) -> str | None:
+@exercise("04-how-many", number=True)
+def _how_many(answer: float) -> str | None:
     from scipy.stats import binomtest
 
     def low(n: int) -> float:
