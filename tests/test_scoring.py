@@ -67,11 +67,11 @@ def test_rouge_of_the_korean_pair(tokenizer, expected):
 def test_default_tokenizer_is_blind_to_hangul_and_ours_is_not():
     from rouge_score.rouge_scorer import RougeScorer
 
-    default = RougeScorer(["rouge1", "rougeL"])
+    default = RougeScorer(["rouge1", "rouge2", "rougeL"])
     seoul, busan = "2024년 서울 인구는 940만 명", "2024년 부산 면적은 940만 평"
     assert default.score("소비 전력은", "소비 전력은")["rouge1"].fmeasure == 0
     assert default.score(seoul, busan)["rouge1"].fmeasure == 1.0
-    assert default.score(LEFT[0], RIGHT[0])["rougeL"].fmeasure == 0
+    assert {value.fmeasure for value in default.score(LEFT[0], RIGHT[0]).values()} == {0}
     for tokenizer in scoring.TOKENIZERS:
         assert compute_rouge(["소비 전력은"], ["소비 전력은"], tokenizer=tokenizer)["rouge1"] == 1.0
         assert compute_rouge([seoul], [busan], tokenizer=tokenizer)["rouge1"] < 0.75
@@ -84,6 +84,23 @@ def test_the_cat_sat():
     assert bleu1["bleu"] == pytest.approx(24.53, abs=0.005)  # 2/3 times the brevity penalty exp(1 - 6/3)
     assert bleu1["bleu"] == pytest.approx(100 * 2 / 3 * math.exp(-1))
     assert "tok:ko-mecab" in bleu1["signature"]
+
+
+def test_bleu_of_exact_one_word_answers():
+    """Without effective order a text shorter than four tokens has no BLEU; over a corpus of such there is none at all."""
+    from sacrebleu.metrics import BLEU
+
+    words = ["서울", "부산", "대전"]
+    for tokenizer in ("13a", "ko-mecab"):
+        assert BLEU(tokenize=tokenizer).corpus_score(words, [words]).score == 0
+        assert BLEU(tokenize=tokenizer).sentence_score("서울", ["서울"]).score == 0
+    ours = compute_bleu(words, words, per_sample=True)
+    assert ours["bleu"] == 0  # as sacrebleu: the table's exact match and character F1 are for these
+    assert ours["per_sample"] == pytest.approx([100] * 3)
+    pairs = words, words
+    assert (
+        scoring.compute_exact_match(*pairs)["exact_match"] == scoring.compute_char_f1(*pairs)["char_f1"] == 1
+    )
 
 
 def test_chrf_sees_a_shared_stem_and_scores_one_character():
