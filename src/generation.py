@@ -180,15 +180,15 @@ def _generate_batch(model: Any, tokenizer: Any, ids: list[list[int]], config: Ge
             stopping_criteria=[_when_ended(ended, stops, rows=len(rows) if whole else len(rows) // 2)],
         )
         tokens, cache = output.sequences, output.past_key_values
-        ended |= tokens.shape[1] == limit
-        for row, over, new in zip(rows, ended.tolist(), tokens[:, width:], strict=True):
-            if over:
+        over = (ended | (tokens.shape[1] == limit)).cpu()  # on the CPU it selects rows on whatever device
+        for row, done, new in zip(rows, over.tolist(), tokens[:, width:], strict=True):
+            if done:
                 answers[row] = tokenizer.decode(new, skip_special_tokens=True).strip()
-        rows = [row for row, over in zip(rows, ended.tolist(), strict=True) if not over]
+        rows = [row for row, done in zip(rows, over.tolist(), strict=True) if not done]
         if rows:
-            cache.batch_select_indices(~ended)
-            mask = torch.nn.functional.pad(mask, (0, tokens.shape[1] - mask.shape[1]), value=1)[~ended]
-            tokens = tokens[~ended]
+            cache.batch_select_indices(~over)
+            mask = torch.nn.functional.pad(mask, (0, tokens.shape[1] - mask.shape[1]), value=1)[~over]
+            tokens = tokens[~over]
     return answers
 
 
