@@ -11,7 +11,7 @@ from src import scoring
 from src.pages import comparison_page, plot_comparison
 from src.resampling import (
     EXACT_GROUPS,
-    check_lengths,
+    check_same_length,
     mean_statistic,
     paired_difference,
     paired_differences,
@@ -140,7 +140,7 @@ def compare_parts(
     import pandas as pd
 
     rows = [as_dict(record) for record in records]
-    check_lengths({"베이스": base_answers, "튜닝": tuned_answers, "질문": rows, "부분의 이름": labels})
+    check_same_length({"베이스": base_answers, "튜닝": tuned_answers, "질문": rows, "부분의 이름": labels})
     scored = score_sides({"base": base_answers, "tuned": tuned_answers}, rows, None)
     if metric not in scored["base"]:
         raise ValueError(

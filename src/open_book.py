@@ -24,7 +24,7 @@ from src.pipeline import (
 )
 from src.profiles import Profile
 from src.raft import count_tokens
-from src.resampling import check_lengths, paired_difference, units
+from src.resampling import check_same_length, paired_difference, units
 from src.retrieval import Retriever, golden_rank
 from src.schemas import RaftRecord
 
@@ -96,7 +96,7 @@ def open_book_table(
 
     for system, by_exam in answers.items():
         for exam, rows in by_exam.items():
-            check_lengths({f"{exam} 시험지": exams[exam], f"{system}의 답": rows})
+            check_same_length({f"{exam} 시험지": exams[exam], f"{system}의 답": rows})
     return pd.DataFrame(
         {
             "시험": exam,

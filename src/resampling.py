@@ -137,7 +137,7 @@ def _tail(n_groups: int) -> float:
     return float(norm.cdf(np.sqrt(n_groups / (n_groups - 1)) * quantile))
 
 
-def check_lengths(lists: Mapping[str, Sequence[Any]]) -> None:
+def check_same_length(lists: Mapping[str, Sequence[Any]]) -> None:
     """Refuse lists, by their Korean names, that do not pair up item by item.
 
     Raises:
@@ -163,7 +163,7 @@ def _check(
         raise ValueError(f"점수가 없는 지표입니다: {', '.join(missing)}. 고를 수 있는 지표: {choices}.")
     for name in names:
         sides = {"앞 시스템의 점수": base[name], "뒤 시스템의 점수": tuned[name]}
-        check_lengths(sides if groups is None else {**sides, "묶음": groups})
+        check_same_length(sides if groups is None else {**sides, "묶음": groups})
         if not len(base[name]):
             raise ValueError("견줄 질문이 없습니다. 질문을 하나 이상 넣어 주세요.")
         if not all(np.isfinite(np.asarray(side, dtype=float)).all() for side in sides.values()):

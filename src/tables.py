@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from src import scoring
-from src.resampling import check_lengths
+from src.resampling import check_same_length
 
 # Name shown to a learner, range. The order is the order of every table and chart.
 METRICS: dict[str, tuple[str, str]] = {
@@ -200,7 +200,7 @@ def sample_table(
 
     rows = [as_dict(record) for record in records]
     sides = {"질문": rows, "베이스": base_answers, "튜닝": tuned_answers}
-    check_lengths(sides if few_shot_answers is None else {**sides, "예시를 준 베이스": few_shot_answers})
+    check_same_length(sides if few_shot_answers is None else {**sides, "예시를 준 베이스": few_shot_answers})
     references = [row["answer"] for row in rows]
     before, after = (sample_scores(metric, side, references) for side in (base_answers, tuned_answers))
     columns = {
