@@ -14,14 +14,16 @@ from contextlib import ExitStack
 from unittest.mock import patch
 
 from benchmarks import machine, write_section
-from src import distractors
-from src.evidence import ABSTENTION, QUOTE_BEGIN, QUOTE_END, find_evidence, format_answer, holds_answer
-from src.models import load_tokenizer
+from src.data.schemas import RaftRecord, RawSample
+from src.data.splitting import split_by_group
 from src.pipeline import read_corpus
 from src.profiles import PROFILES
-from src.raft import INSTRUCTION, context_tokens, convert_to_raft
-from src.schemas import RaftRecord, RawSample
-from src.splitting import split_by_group
+from src.qlora.loading import load_tokenizer
+from src.raft import distractors
+from src.raft.answers import ABSTENTION, QUOTE_BEGIN, QUOTE_END, format_answer
+from src.raft.conversion import convert_to_raft
+from src.raft.evidence import find_evidence, holds_answer
+from src.raft.prompt import INSTRUCTION, context_tokens
 
 DISTRACTORS, P, LIMIT, SEED = 4, 0.8, 256, 42
 ROUNDS = 3
@@ -79,7 +81,7 @@ def steps(
             with ExitStack() as stack:
                 if "filter" in off:
                     stack.enter_context(patch.object(distractors, "answer_cores", lambda answer: []))
-                    stack.enter_context(patch("src.raft.find_evidence", lambda *_: []))
+                    stack.enter_context(patch("src.raft.conversion.find_evidence", lambda *_: []))
                 if "similar" in off:
                     stack.enter_context(patch.object(distractors, "_neighbours", blind))
                 return convert_to_raft(

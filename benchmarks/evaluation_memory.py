@@ -62,10 +62,12 @@ def evaluate(way: str, records: int, times: int) -> tuple[float, float]:
     from transformers import Trainer
 
     from src.classroom.meters import TensorBytes
-    from src.models import load_base_model, load_tokenizer
     from src.pipeline import load_clean_records, pick
-    from src.qlora import attach_adapter, build_bnb_config
-    from src.training import IGNORE, build_trainer, tokenize_records
+    from src.qlora.adapters import attach_adapter
+    from src.qlora.configs import build_bnb_config
+    from src.qlora.loading import load_base_model, load_tokenizer
+    from src.training.build import build_trainer
+    from src.training.labels import IGNORE, tokenize_records
 
     transformers.logging.set_verbosity_error()
     tokenizer = load_tokenizer(PROFILE)

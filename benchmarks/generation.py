@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from benchmarks import machine, write_section
-from src.generation import generate_answers
-from src.models import load_tokenizer
+from src.generation.generate import generate_answers
 from src.pipeline import load_clean_records, load_tuned_model, pick
 from src.profiles import active_profile
-from src.raft import to_messages
+from src.qlora.loading import load_tokenizer
+from src.raft.prompt import to_messages
 
 PROMPTS, ROUNDS = 256, 3
 FASTER = 5.0

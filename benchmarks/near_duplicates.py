@@ -15,8 +15,8 @@ import time
 from random import Random
 
 from benchmarks import machine, write_section
-from src.similarity import similar_pairs
-from src.text import text_key
+from src.data.similarity import similar_pairs
+from src.data.text import text_key
 
 SIZES = (10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 BRUTE_FORCE_UP_TO = 50_000

@@ -14,12 +14,14 @@ from random import Random
 import numpy as np
 
 from benchmarks import machine, write_section
-from src import overlap, scoring
-from src.comparison import STATISTICS, score_sides
-from src.evidence import ABSTENTION, format_answer, split_sentences, strip_answer_form
+from src import scoring
+from src.data.text import split_sentences
+from src.evaluation.comparison import STATISTICS, score_sides
+from src.evaluation.resampling import mean_statistic, paired_differences
 from src.pipeline import read_corpus
 from src.profiles import PROFILES
-from src.resampling import mean_statistic, paired_differences
+from src.raft.answers import ABSTENTION, format_answer, strip_answer_form
+from src.scoring import bleu as overlap
 
 PAIRS, BOOTSTRAP, FASTER = 5_000, 1_000, 5
 LEXICAL = {name: function for name, function in scoring.METRICS.items() if name != "cosine_similarity"}

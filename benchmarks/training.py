@@ -26,11 +26,13 @@ from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainerCallback
 
 from benchmarks import machine, write_section
-from src.models import load_base_model, load_tokenizer
 from src.pipeline import load_clean_records, pick
 from src.profiles import PROFILES
-from src.qlora import attach_adapter, build_bnb_config, build_lora_config
-from src.training import IGNORE, build_trainer, tokenize_records
+from src.qlora.adapters import attach_adapter
+from src.qlora.configs import build_bnb_config, build_lora_config
+from src.qlora.loading import load_base_model, load_tokenizer
+from src.training.build import build_trainer
+from src.training.labels import IGNORE, tokenize_records
 
 RECORDS, ROUNDS = 256, 3
 PROFILE = dataclasses.replace(PROFILES["tiny"], epochs=1.0, early_stopping_patience=0)

@@ -11,18 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.formats import read_jsonl, write_jsonl
-from src.preprocessing import (
-    check_leakage,
-    draw_groups,
-    iter_samples,
-    load_samples,
-    split_by_group,
-    validate_samples,
-)
+from src.data.files import read_jsonl, write_jsonl
+from src.data.reading import iter_samples, load_samples
+from src.data.schemas import RaftRecord, RawSample, Reject
+from src.data.splitting import check_leakage, draw_groups, split_by_group
+from src.data.validation import validate_samples
 from src.profiles import ROOT, Profile
-from src.raft import convert_to_raft, to_messages
-from src.schemas import RaftRecord, RawSample, Reject
+from src.raft.conversion import convert_to_raft
+from src.raft.prompt import to_messages
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -78,7 +74,7 @@ def save_records(profile: Profile, records: dict[str, list[RaftRecord]], rejects
 
 def build_records(profile: Profile) -> dict[str, list[RaftRecord]]:
     """Notebook 01 in one call: read, validate, split, check, convert, save."""
-    from src.models import load_tokenizer
+    from src.qlora.loading import load_tokenizer
 
     samples, refused = read_corpus(profile)
     splits = split_by_group(
@@ -112,7 +108,7 @@ def clean_splits(
     records: dict[str, list[RaftRecord]], tokenizer: Any
 ) -> tuple[dict[str, list[RaftRecord]], list[dict[str, Any]]]:
     """What is fit for training and evaluation in each split, and every finding with its split."""
-    from src.quality import clean_records
+    from src.quality.cleaning import clean_records
 
     kept, findings = {}, []
     for name, rows in records.items():
@@ -123,7 +119,7 @@ def clean_splits(
 
 def load_clean_records(profile: Profile) -> dict[str, list[RaftRecord]]:
     """Records as notebook 02 left them; made now where it has not run."""
-    from src.models import load_tokenizer
+    from src.qlora.loading import load_tokenizer
 
     paths = {name: profile.artifacts_dir / f"clean_{name}.jsonl" for name in SPLITS}
     if not all(path.exists() for path in paths.values()):
@@ -155,12 +151,14 @@ def train_adapter(
 
     ``output_dir`` (default: the profile's artefacts) gets what ``save_training`` leaves, checkpoints and TensorBoard
     events. ``resume`` goes on from the last complete checkpoint there. ``trackers``: who is told
-    beside TensorBoard (``src.monitoring.TRACKERS``). Returns ``training_log.json``'s content.
+    beside TensorBoard (``src.training.monitoring.TRACKERS``). Returns ``training_log.json``'s content.
     """
-    from src.models import load_base_model, load_tokenizer
-    from src.monitoring import PeakMemory, add_trackers
-    from src.qlora import attach_adapter, build_bnb_config
-    from src.training import audit_labels, build_trainer, tokenize_records
+    from src.qlora.adapters import attach_adapter
+    from src.qlora.configs import build_bnb_config
+    from src.qlora.loading import load_base_model, load_tokenizer
+    from src.training.build import build_trainer
+    from src.training.labels import audit_labels, tokenize_records
+    from src.training.monitoring import PeakMemory, add_trackers
 
     records = records or load_clean_records(profile)
     tokenizer = load_tokenizer(profile)
@@ -192,10 +190,11 @@ def save_training(
 
     With several processes all must call it; the first one writes.
     """
-    from src.hub import model_card
-    from src.models import loaded_commit, model_spec
-    from src.qlora import trainable_parameters
-    from src.training import loss_history
+    from src.qlora.adapters import trainable_parameters
+    from src.qlora.loading import loaded_commit
+    from src.qlora.registry import model_spec
+    from src.serving.card import model_card
+    from src.training.build import loss_history
 
     folder = Path(output_dir or profile.artifacts_dir)
     trainer.save_model(str(folder / "adapter"))
@@ -235,8 +234,9 @@ def adapter_dir(profile: Profile) -> Path:
 
 def load_tuned_model(profile: Profile) -> PeftModel:
     """The NF4 base with the trained adapter on it; trains one now where notebook 03 has not run."""
-    from src.models import load_base_model
-    from src.qlora import build_bnb_config, load_adapter
+    from src.qlora.adapters import load_adapter
+    from src.qlora.configs import build_bnb_config
+    from src.qlora.loading import load_base_model
 
     if not (adapter_dir(profile) / "adapter_config.json").exists():
         records = load_clean_records(profile)
@@ -265,10 +265,10 @@ def evaluate_adapter(
     profile: Profile, model: Any = None, records: Sequence[RaftRecord] | None = None
 ) -> tuple[list[str], list[str], dict[str, Any]]:
     """Notebook 04's core in one call: base and tuned answers to the same prompts, and their comparison."""
-    from src.comparison import compare_systems
-    from src.embedding import embedder_label, load_embedder
-    from src.generation import generate_base_and_tuned
-    from src.models import load_tokenizer
+    from src.evaluation.comparison import compare_systems
+    from src.generation.generate import generate_base_and_tuned
+    from src.qlora.loading import load_tokenizer
+    from src.scoring.embedding import embedder_label, load_embedder
 
     if records is None:
         records = pick(load_clean_records(profile)["test"], profile.max_test_records, profile.seed)
@@ -303,7 +303,7 @@ def save_evaluation(
 ) -> Path:
     """Notebook 04's artefacts: ``generations.jsonl``, ``comparison.json`` (returned), and the scores in the adapter's
     card."""
-    from src.hub import model_card
+    from src.serving.card import model_card
 
     write_jsonl(
         profile.artifacts_dir / "generations.jsonl",

@@ -36,7 +36,7 @@ class Profile:
 
     name: str
     # What is loaded
-    model: str  # a key of src.models.MODELS
+    model: str  # a key of src.qlora.MODELS
     embedder: str  # a path below the checkout, or a hub id
     # Data and RAFT (arXiv 2403.10131)
     data_files: tuple[str, ...]  # paths below the checkout

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import settings
 
-from src.models import MODELS
 from src.profiles import PROFILES
+from src.qlora.registry import MODELS
 
 # A busy machine is slow, not wrong; the same examples every time, so that a red run can be repeated.
 settings.register_profile("workshop", deadline=None, derandomize=True)
@@ -112,7 +112,7 @@ def tiny_profile(random_base_dir):
 
 @pytest.fixture(scope="session")
 def tokenizer(tiny_profile):
-    from src.models import load_tokenizer
+    from src.qlora.loading import load_tokenizer
 
     return load_tokenizer(tiny_profile)
 
@@ -120,8 +120,8 @@ def tokenizer(tiny_profile):
 @pytest.fixture
 def nf4_base(tiny_profile):
     """A fresh 4-bit base for each test: adapters and preparation change it in place."""
-    from src.models import load_base_model
-    from src.qlora import build_bnb_config
+    from src.qlora.configs import build_bnb_config
+    from src.qlora.loading import load_base_model
 
     return load_base_model(tiny_profile, quantization_config=build_bnb_config(tiny_profile))
 

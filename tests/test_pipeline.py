@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from src import pipeline
-from src.preprocessing import LeakageError
+from src.data.schemas import RaftRecord
+from src.data.splitting import LeakageError
 from src.profiles import KORQUAD, PROFILES, ROOT, HubData
-from src.schemas import RaftRecord
 
 
 @pytest.fixture(scope="module")

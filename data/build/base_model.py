@@ -25,7 +25,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from data.build import language
-from src.raft import INSTRUCTION, to_messages
+from src.raft.prompt import INSTRUCTION, to_messages
 
 TARGET = Path(__file__).resolve().parents[1] / "tiny" / "base"
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"

@@ -34,21 +34,21 @@ tags: [sentence-transformers, tf-idf, character-n-grams]
 - 라이선스: Apache-2.0
 
 ```python
-from src.embedding import load_embedder
+from src.scoring import load_embedder
 
 embedder = load_embedder("data/tiny/embedder")
 embedder.encode(["소비 전력은 얼마인가요?"]).shape  # (1, {n_features})
 ```
 
-모듈 클래스가 이 저장소의 `src.embedding.CharNgramTfidf`이므로, `load_embedder`를 거치지 않고
+모듈 클래스가 이 저장소의 `src.scoring.char_ngrams.CharNgramTfidf`이므로, `load_embedder`를 거치지 않고
 `SentenceTransformer("data/tiny/embedder", trust_remote_code=True)`로 열 때에는 저장소의 맨 위 폴더에서 실행하세요.
 """
 
 
 def corpus_texts(raw: Path = RAW) -> list[str]:
     """Every distinct document and question of the files below ``raw``, normalized and sorted."""
-    from src.preprocessing import load_samples
-    from src.text import normalize_text
+    from src.data.reading import load_samples
+    from src.data.text import normalize_text
 
     texts: set[str] = set()
     for path in sorted(path for path in raw.iterdir() if path.suffix in FORMATS):
@@ -62,7 +62,7 @@ def build(texts: Iterable[str], target: Path = TARGET, *, n_features: int = 4096
     """Fit on ``texts``, write the model, its card and SHA-256 sums to ``target``; the same bytes every time."""
     from sentence_transformers import SentenceTransformer
 
-    from src.embedding import CharNgramTfidf
+    from src.scoring.char_ngrams import CharNgramTfidf
 
     texts = sorted(set(texts))
     module = CharNgramTfidf(n_features=n_features).fit(texts)

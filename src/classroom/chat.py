@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from src.generation import generate_base_and_tuned
-from src.personal_data import mask_personal_data
+from src.data.text import normalize_text
+from src.evaluation.retrieval import BM25Retriever, Retriever
+from src.generation.generate import generate_base_and_tuned
 from src.profiles import Profile, active_profile
-from src.raft import INSTRUCTION, context_tokens, to_messages
-from src.retrieval import BM25Retriever, Retriever
-from src.text import normalize_text
+from src.quality.personal_data import mask_personal_data
+from src.raft.prompt import INSTRUCTION, context_tokens, to_messages
 
 LONGEST = 500  # characters of a question; the longest in the corpus have fewer than 100
 NARROW = 320  # pixels; what is narrower stands below, not beside
@@ -102,9 +102,10 @@ def load_chat(profile: Profile, *, adapter: str | Path | None = None, documents:
     """The profile's base with ``adapter`` (default: notebook 03's, trained now where it is missing), searching
     ``documents`` (default: those of the test questions, which training has not seen)."""
     from src import pipeline
-    from src.models import load_base_model, load_tokenizer
-    from src.qlora import build_bnb_config, load_adapter
-    from src.retrieval import held_out_documents
+    from src.evaluation.retrieval import held_out_documents
+    from src.qlora.adapters import load_adapter
+    from src.qlora.configs import build_bnb_config
+    from src.qlora.loading import load_base_model, load_tokenizer
 
     if adapter is None:
         model = pipeline.load_tuned_model(profile)
@@ -209,7 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     documents: list[str] = []
     if args.documents:
-        from src.preprocessing import load_samples, validate_samples
+        from src.data.reading import load_samples
+        from src.data.validation import validate_samples
 
         try:
             documents = [sample.context for sample in validate_samples(load_samples(args.documents))[0]]

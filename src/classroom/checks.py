@@ -82,7 +82,7 @@ def check(name: str, answer: Any) -> None:
 
 @exercise("00.01-rows", number=True)
 def _rows(answer: int) -> str | None:
-    from src.preprocessing import load_samples
+    from src.data.reading import load_samples
     from src.profiles import ROOT, active_profile
 
     counts = [len(load_samples(ROOT / name)) for name in active_profile().data_files]
@@ -97,7 +97,7 @@ def _rows(answer: int) -> str | None:
 
 @exercise("00.01-licence")
 def _licence(answer: list[str]) -> str | None:
-    from src.models import MODELS
+    from src.qlora.registry import MODELS
 
     free = {key for key, spec in MODELS.items() if spec.licence == "Apache-2.0"}
     chosen = {answer} if isinstance(answer, str) else set(answer)
@@ -113,7 +113,7 @@ def _licence(answer: list[str]) -> str | None:
 
 @exercise("03-nf4-bits", number=True)
 def _nf4_bits(answer: float) -> str | None:
-    from src.qlora import CONSTANT_BLOCK, NF4_BLOCK
+    from src.qlora.memory import CONSTANT_BLOCK, NF4_BLOCK
 
     value, single = answer, 4 + 32 / NF4_BLOCK
     right = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * CONSTANT_BLOCK)
@@ -513,7 +513,7 @@ ROUGE_PAIR = (
 
 @exercise("04-rouge-recall", number=True)
 def _rouge_recall(answer: float) -> str | None:
-    from src.scoring import compute_rouge
+    from src.scoring.rouge import compute_rouge
 
     reference, prediction = ROUGE_PAIR
 
@@ -538,7 +538,7 @@ def _rouge_recall(answer: float) -> str | None:
 
 @exercise("04-fool-f1")
 def _fool_f1(answer: Any) -> str | None:
-    from src.scoring import answer_contained, compute_char_f1
+    from src.scoring.correctness import answer_contained, compute_char_f1
 
     reference = "문맥에 따르면 17,500원입니다."
     if not isinstance(answer, str):

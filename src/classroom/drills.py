@@ -241,8 +241,8 @@ def unmatched_targets() -> Drill:
     """A target that this model does not have: PEFT attaches the others and says nothing."""
     from peft import LoraConfig, get_peft_model
 
-    from src.models import load_base_model
-    from src.qlora import trainable_parameters
+    from src.qlora.adapters import trainable_parameters
+    from src.qlora.loading import load_base_model
 
     asked, right = ("q_proj", "k_proj", "v_proj", "out_proj"), ("q_proj", "k_proj", "v_proj", "o_proj")
     counts = []

@@ -15,7 +15,7 @@ def hello(profile: Profile) -> None:
     """Print one line: profile, model, device and the versions that matter. Tables read from the left from here on."""
     import torch
 
-    from src.models import model_spec
+    from src.qlora.registry import model_spec
 
     read_from_the_left()
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"

@@ -34,7 +34,7 @@ def live_chart(seconds: float = 3.0) -> Any:
     from IPython.display import display
     from transformers import TrainerCallback
 
-    from src.training import loss_history
+    from src.training.build import loss_history
 
     class LiveChart(TrainerCallback):
         def on_train_begin(self, args, state, control, **_):

@@ -43,8 +43,8 @@ class Attempt:
 
 def findings(attempt: Attempt) -> list[str]:
     """What our tools say about an attempt, in Korean; empty for a healthy one."""
-    from src.diagnosis import diagnose_history
-    from src.labels import LabelAuditError, audit_labels
+    from src.training.diagnosis import diagnose_history
+    from src.training.labels import LabelAuditError, audit_labels
 
     found = [str(attempt.error)] if attempt.error else []
     try:
@@ -63,10 +63,11 @@ def attempt(
     **changes: Any,
 ) -> Attempt:
     """Train ``PRACTICE`` with ``changes`` on ``rows`` (default: healthy ones); an error of ours ends up in it."""
-    from src.models import load_base_model
-    from src.qlora import attach_adapter, build_bnb_config, build_lora_config
-    from src.trainer import OutOfMemory
-    from src.training import build_trainer, loss_history
+    from src.qlora.adapters import attach_adapter
+    from src.qlora.configs import build_bnb_config, build_lora_config
+    from src.qlora.loading import load_base_model
+    from src.qlora.memory import OutOfMemory
+    from src.training.build import build_trainer, loss_history
 
     profile = replace(PRACTICE, **changes)
     result = Attempt(profile, healthy_rows() if rows is None else rows)
@@ -97,9 +98,10 @@ def attempt(
 
 def short_trainer(folder: str, count: int = 48) -> Any:
     """A fresh adapter on a fresh base, and the trainer that will train it on ``count`` healthy records."""
-    from src.models import load_base_model
-    from src.qlora import attach_adapter, build_bnb_config
-    from src.training import build_trainer
+    from src.qlora.adapters import attach_adapter
+    from src.qlora.configs import build_bnb_config
+    from src.qlora.loading import load_base_model
+    from src.training.build import build_trainer
 
     base = load_base_model(PRACTICE, quantization_config=build_bnb_config(PRACTICE))
     model, rows = attach_adapter(base, PRACTICE), healthy_rows().select(range(count))
@@ -132,14 +134,14 @@ def records() -> dict[str, list]:
 
 @cache
 def tokenizer() -> Any:
-    from src.models import load_tokenizer
+    from src.qlora.loading import load_tokenizer
 
     return load_tokenizer(PRACTICE)
 
 
 @cache
 def healthy_rows(split: str = "train") -> Any:
-    from src.labels import tokenize_records
+    from src.training.labels import tokenize_records
 
     return tokenize_records(records()[split], tokenizer(), PRACTICE.max_seq_length)
 

@@ -83,14 +83,14 @@ class Line:
 
 
 def _spec(profile: Profile) -> Any:
-    from src.models import model_spec
+    from src.qlora.registry import model_spec
 
     return model_spec(profile)
 
 
 def _download_gib(profile: Profile) -> float:
     """Size of the model's 16-bit weights, in GiB; 0 for a model of this checkout."""
-    from src.models import model_shape
+    from src.qlora.registry import model_shape
 
     spec = _spec(profile)
     return 0.0 if spec.local else model_shape(spec).parameters * 2 / GIB
@@ -315,7 +315,7 @@ def check_gpu(profile: Profile) -> Iterator[Line]:
 
 
 def _vram(profile: Profile, facts: dict[str, Any]) -> Iterator[Line]:
-    from src.memory import RESERVED_GIB, estimate_vram, fit_settings
+    from src.qlora.memory import RESERVED_GIB, estimate_vram, fit_settings
 
     need = estimate_vram(profile)["total"] + RESERVED_GIB
     free, total = facts["free"] / GIB, facts["total"] / GIB

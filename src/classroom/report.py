@@ -212,7 +212,7 @@ def print_summary(
 
 
 def _comparison_lines(comparison: dict[str, Any], note: str) -> list[str]:
-    from src.tables import summary_rows, verdict
+    from src.evaluation.tables import summary_rows, verdict
 
     columns = ("지표", "베이스 모델", "튜닝한 모델", "차이", "차이의 95% 구간", "판정")
     rows = [columns, *([row[name] for name in columns] for row in summary_rows(comparison))]

@@ -1,0 +1,216 @@
+"""Files to rows and back: JSON, JSON Lines, CSV, TSV, Parquet and SQuAD-form JSON, in the encodings Korean files
+come in. Everything streams: a file of any size needs the memory of its longest row."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from src.data.csv_rows import iter_csv, named_row
+from src.data.json_rows import Unreadable, iter_json, iter_json_lines
+
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+
+_ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of a byte it cannot decode
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """(line, row) of a file, one at a time; ``Unreadable`` in place of a row that cannot be read.
+
+    The line is that of a text file, and the position of the row, from 1, for JSON and Parquet.
+
+    Raises:
+        ValueError: an unknown kind of file, or one that holds no rows in a form known here.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path.name}: {', '.join(SUFFIXES)} 가운데 하나로 저장해 주세요.")
+    if suffix == ".parquet":
+        yield from _read_parquet(path)
+        return
+    encoding, damaged = _encoding(path)
+    newline = "\n" if suffix in (".jsonl", ".ndjson") else ""
+    errors = "surrogateescape" if damaged else "strict"
+    with path.open(
+        encoding=encoding, errors="replace" if encoding == "utf-16" else errors, newline=newline
+    ) as file:
+        if suffix == ".json":
+            rows = enumerate(_flat(iter_json(file, path.name)), start=1)
+        elif suffix in (".jsonl", ".ndjson"):
+            rows = iter_json_lines(file)
+        else:
+            rows = iter_csv(file, path.name, "\t" if suffix == ".tsv" else ",")
+        for line, row in rows:
+            yield line, (_check_bytes(row, encoding) if damaged else row)
+
+
+# --- Encodings -------------------------------------------------------------------------------------------------
+
+
+def _encoding(path: Path) -> tuple[str, bool]:
+    """The encoding of a text file and whether some of its bytes do not fit it.
+
+    UTF-8 with or without BOM, then CP949 (Korean Excel); UTF-16 only with BOM. Where neither fits the whole file,
+    the one that fails on fewer lines: only those lines' rows are then lost to review, not the file.
+    """
+    with path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # Excel's "Unicode text"
+            return "utf-16", False
+    for encoding in ("utf-8-sig", "cp949"):
+        if _failures(path, encoding, limit=0) == (0, 0):
+            return encoding, False
+    utf8 = _failures(path, "utf-8-sig")
+    cp949 = _failures(path, "cp949", limit=utf8[0])
+    return ("cp949" if cp949 < utf8 else "utf-8-sig"), True
+
+
+def _failures(path: Path, encoding: str, limit: float = math.inf) -> tuple[int, int]:
+    """How many lines, and how many bytes, ``encoding`` cannot decode; counted until there are more such lines than
+    ``limit``."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
+    lines = count = 0
+    damaged = False  # the line that is being read
+    with path.open("rb") as file:
+        while lines + damaged <= limit:
+            chunk = file.read(1 << 20)
+            text = decoder.decode(chunk, final=not chunk)
+            if _ESCAPED.search(text):
+                for number, part in enumerate(text.split("\n")):
+                    if number:
+                        lines, damaged = lines + damaged, False
+                    found = len(_ESCAPED.findall(part))
+                    damaged, count = damaged or found > 0, count + found
+            elif "\n" in text:
+                lines, damaged = lines + damaged, False
+            if not chunk:
+                break
+    return lines + damaged, count
+
+
+def _check_bytes(row: Any, encoding: str) -> Any:
+    if isinstance(row, Unreadable):
+        return row
+    waiting = [row]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str) and (found := _ESCAPED.search(value)):
+            name = "CP949" if encoding == "cp949" else "UTF-8"
+            reason = (
+                f"{name}로 읽을 수 없는 바이트(0x{ord(found[0]) - 0xDC00:02x})가 있습니다. "
+                "원본 파일에서 이 행을 확인해 다시 저장해 주세요."
+            )
+            return Unreadable(reason, row)
+        if isinstance(value, Mapping):
+            waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+    return row
+
+
+# --- Parquet and SQuAD -----------------------------------------------------------------------------------------
+
+
+def _read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path.name}: Parquet 파일로 읽을 수 없습니다. 파일을 다시 받아 주세요.") from error
+    with file:
+        end = 0
+        for group in range(file.num_row_groups):  # one at a time: pyarrow keeps in memory what it has begun
+            line, end = end, end + file.metadata.row_group(group).num_rows
+            try:
+                for batch in file.iter_batches(batch_size=256, row_groups=[group]):
+                    for row in range(batch.num_rows):
+                        line += 1
+                        yield line, _parquet_row(batch, row)
+            except (pa.ArrowException, OSError) as error:
+                reason = f"Parquet 파일이 여기서 깨져 {end}번째 행까지 {end - line}행을 읽지 못했습니다."
+                yield line + 1, Unreadable(f"{reason} 파일을 다시 받아 주세요.", str(error))
+
+
+def _parquet_row(batch: Any, row: int) -> Any:
+    try:
+        values = [column[row].as_py() for column in batch.columns]
+    except ValueError:  # bytes that are no UTF-8, a date that Python lacks
+        return Unreadable("읽을 수 없는 값이 있습니다. 원본을 확인해 주세요.", _raw_values(batch, row))
+    return named_row(batch.schema.names, values)
+
+
+def _raw_values(batch: Any, row: int) -> list[list[Any]]:
+    """[name, value] of each column, with the bytes of a text that is no UTF-8 escaped."""
+    raw = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            value = column[row].as_py()
+        except UnicodeDecodeError:
+            cell = column[row]
+            raw_bytes = (
+                cell.as_buffer().to_pybytes() if hasattr(cell, "as_buffer") else repr(cell.type).encode()
+            )
+            value = raw_bytes.decode("utf-8", "surrogateescape")
+        except ValueError as error:
+            value = str(error)
+        raw.append([name, value])
+    return raw
+
+
+def _flat(items: Iterable[Any]) -> Iterator[Any]:
+    """Rows as they are, and SQuAD articles (1.1, 2.0, KLUE) as one row a question."""
+    for item in items:
+        if isinstance(item, dict) and "paragraphs" in item:
+            yield from _questions(item)
+        else:
+            yield item
+
+
+def _questions(article: dict[str, Any]) -> Iterator[Any]:
+    reason = "SQuAD 형식(paragraphs, qas)이 아닙니다."
+    if not isinstance(article["paragraphs"], list):
+        yield Unreadable(reason, article)
+        return
+    for paragraph in article["paragraphs"]:
+        qas = paragraph.get("qas") if isinstance(paragraph, dict) else None
+        if not isinstance(qas, list):
+            yield Unreadable(reason, paragraph)
+            continue
+        for qa in qas:
+            if isinstance(qa, dict):
+                yield {"title": article.get("title"), "context": paragraph.get("context"), **qa}
+            else:
+                yield Unreadable(reason, qa)
+
+
+# --- Our own files ---------------------------------------------------------------------------------------------
+
+
+def write_jsonl(path: str | Path, rows: Iterable[BaseModel | Mapping[str, Any]]) -> Path:
+    """Write models or dicts, one JSON object a line, UTF-8; the folder is created."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for row in rows:
+            data = dict(row)  # shallow: model_dump refuses a refused row that is nested too deeply
+            line = json.dumps(data, ensure_ascii=False, default=str)
+            try:
+                file.write(line + "\n")
+            except UnicodeEncodeError:  # a lone surrogate in a refused row: keep it, escaped
+                file.write(json.dumps(data, default=str) + "\n")
+    return path
+
+
+def read_jsonl(path: str | Path, model: type[BaseModel] | None = None) -> list[Any]:
+    """Rows of ``write_jsonl``: dicts, or ``model`` objects where one is given."""
+    with Path(path).open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file if line.strip()]
+    return [model.model_validate(row) for row in rows] if model else rows

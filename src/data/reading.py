@@ -1,0 +1,178 @@
+"""Rows of files and hub datasets under our names; values stay as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from src.data.files import SUFFIXES, read_rows
+from src.data.json_rows import Unreadable
+from src.data.text import document_key
+
+# Column names seen in the wild -> our names; compared without white space and case.
+ALIASES = {
+    "id": ("id", "번호"),
+    "group_id": ("group_id", "product", "제품"),
+    "topic": ("topic", "category", "분류", "주제"),
+    "question": ("question", "q", "질문"),
+    "context": ("context", "doc", "document", "본문", "문서", "문맥"),
+    "answer": ("answer", "a", "답변", "정답", "답"),
+    "answer_start": ("answer_start",),
+}
+# Taken where the row has none of the names above: a title beside a product is only the document's title.
+FALLBACKS = {"group_id": ("title", "제목"), "id": ("guid",)}
+TEXT_FIELDS = ("question", "context", "answer")
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load_samples(
+    source: str | Path,
+    *,
+    fields: Mapping[str, str] | None = None,
+    split: str = "train",
+    config: str | None = None,
+    revision: str | None = None,
+) -> list[dict[str, Any]]:
+    """All rows of ``iter_samples``; its arguments and errors are the same."""
+    return list(iter_samples(source, fields=fields, split=split, config=config, revision=revision))
+
+
+def iter_samples(
+    source: str | Path,
+    *,
+    fields: Mapping[str, str] | None = None,
+    split: str = "train",
+    config: str | None = None,
+    revision: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Rows of a file or a dataset, one at a time; values stay as they are.
+
+    Args:
+        source: a ``.json`` (array, or SQuAD form), ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` file, text in UTF-8
+            (with or without BOM) or CP949; or the id of a hub dataset (``"KorQuAD/squad_kor_v1"``) or the folder
+            of a local one, which ``datasets`` streams.
+        fields: our names -> the file's own names, e.g. ``{"question": "문의 내용"}``, where they are not
+            recognised by themselves (``ALIASES``).
+        split, config, revision: of a dataset; without meaning for a file.
+
+    Yields:
+        One dict a row with ``id, group_id, question, context, answer, topic, source, line`` and ``answer_start``
+        where there is one: of several ``answers`` the first. A row that cannot be read, or that is marked as having
+        no answer, has the reason in ``error`` and what was read in ``row``.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it holds no rows in a form known here.
+        ConnectionError: the dataset cannot be reached.
+    """
+    unknown = set(fields or {}) - set(ALIASES)
+    if unknown:
+        raise ValueError(
+            f"fields에 모르는 이름 {', '.join(sorted(unknown))}이 있습니다. {', '.join(ALIASES)} 가운데에서 골라 주세요."
+        )
+    path = Path(source)
+    if path.is_file():
+        rows, name, stem = read_rows(path), path.name, path.stem
+    elif path.is_dir() or (_HUB_ID.fullmatch(str(source)) and path.suffix.lower() not in SUFFIXES):
+        dataset = str(source)
+        name = ":".join(filter(None, (path.name if path.is_dir() else dataset, config, split)))
+        stem = name
+        rows = enumerate(_read_dataset(dataset, split, config, revision), start=1)
+    else:
+        raise FileNotFoundError(f"{source} 파일이 없습니다. 경로와 파일 이름을 확인해 주세요.")
+    return _samples(rows, name, stem, dict(fields or {}))
+
+
+def _samples(
+    rows: Iterator[tuple[int, Any]], source: str, stem: str, fields: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    columns = {
+        name: [_plain(fields[name])] if name in fields else [_plain(alias) for alias in aliases]
+        for name, aliases in ALIASES.items()
+    }
+    for line, row in rows:
+        yield {**_sample(row, f"{stem}-{line}", columns, fields), "source": source, "line": line}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\s+", "", name).lower()
+
+
+def _sample(
+    row: Any, default_id: str, columns: Mapping[str, list[str]], fields: Mapping[str, str]
+) -> dict[str, Any]:
+    if not isinstance(row, (dict, Unreadable)):
+        row = Unreadable("이름 있는 칸({ … })으로 된 행이 아닙니다.", row)
+    if isinstance(row, Unreadable):
+        return {"error": row.reason, "row": row.row}
+    own: dict[str, list[tuple[str, Any]]] = {}
+    for key, value in row.items():
+        own.setdefault(_plain(str(key)), []).append((key, value))
+    sample: dict[str, Any] = {"id": None, "group_id": None, "topic": None}
+    error = None
+    for name, aliases in columns.items():
+        present = [pair for alias in aliases for pair in own.get(alias, ())]
+        filled = [pair for pair in present if pair[1] is not None and pair[1] != ""]
+        different = [key for key, value in filled if value != filled[0][1]]
+        if different:
+            error = (
+                f"'{filled[0][0]}' 칸과 '{different[0]}' 칸이 모두 {name}을(를) 뜻하는데 값이 다릅니다. "
+                f"하나만 남기거나 fields={{'{name}': '칸 이름'}}으로 골라 주세요."
+            )
+        if present:
+            sample[name] = (filled or present)[0][1]
+    for name, aliases in FALLBACKS.items():
+        values = [value for alias in aliases for _, value in own.get(alias, ())]
+        if sample[name] in (None, "") and values and name not in fields:
+            sample[name] = values[0]
+    if sample.get("answer") is None and "answers" in row:
+        sample |= _first_answer(row["answers"])
+    if str(row.get("is_impossible")).lower() in ("true", "1"):
+        error = "답이 없는 질문(is_impossible)입니다. 답으로 적힌 것은 그럴듯한 오답일 수 있어 쓰지 않습니다."
+    if sample["id"] in (None, ""):
+        sample["id"] = default_id
+    context = sample.get("context")
+    if sample["group_id"] in (None, ""):
+        sample["group_id"] = document_key(context) if isinstance(context, str) else sample["id"]
+    sample = {key: value for key, value in sample.items() if value is not None or key in TEXT_FIELDS}
+    return sample if error is None else sample | {"error": error, "row": row}
+
+
+def _first_answer(answers: Any) -> dict[str, Any]:
+    """``answer`` and ``answer_start`` of ``{"text": […], "answer_start": […]}``, of a list of ``{"text",
+    "answer_start"}`` or of texts, or of one text."""
+    if isinstance(answers, dict):
+        first = {"answer": answers.get("text"), "answer_start": answers.get("answer_start")}
+        first = {name: value[:1] if isinstance(value, list) else [value] for name, value in first.items()}
+        return {name: value[0] for name, value in first.items() if value}
+    if isinstance(answers, list):
+        if not answers:
+            return {"answer": None}
+        return _first_answer(answers[0]) if isinstance(answers[0], dict) else {"answer": answers[0]}
+    return {"answer": answers}
+
+
+def _read_dataset(dataset: str, split: str, config: str | None, revision: str | None) -> Iterator[Any]:
+    """Rows of a hub dataset or of a local folder, streamed; no code of the dataset is run."""
+    from datasets import load_dataset
+
+    try:
+        yield from load_dataset(dataset, config, split=split, revision=revision, streaming=True)
+    except Exception as error:  # the hub, the network and the file formats have no common error
+        detail = f"({type(error).__name__}: {str(error)[:300]})"
+        if "gated" in str(error).lower():
+            raise ConnectionError(
+                f"{dataset}은 승인을 받아야 하는 데이터입니다. 허브의 데이터 페이지에서 이용을 신청한 뒤 "
+                f"터미널에서 hf auth login을 실행해 주세요. {detail}"
+            ) from error
+        if isinstance(error, ValueError) or Path(dataset).is_dir():
+            raise ValueError(
+                f"{dataset}에서 config={config!r}, split={split!r}을 읽을 수 없습니다. 폴더의 파일이나 데이터 "
+                f"페이지에서 이름을 확인해 주세요. {detail}"
+            ) from error
+        raise ConnectionError(
+            f"{dataset} 데이터를 가져올 수 없습니다. 이름과 네트워크를 확인해 주세요. 네트워크가 없으면 "
+            f"WORKSHOP_PROFILE=tiny로 저장소에 든 데이터만 쓸 수 있습니다. {detail}"
+        ) from error

@@ -1,0 +1,192 @@
+"""Samples in train, validation and test without anything that is known on one side being asked on another."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from src.data.schemas import RawSample
+from src.data.similarity import similar_pairs
+from src.data.text import document_key
+
+QUESTION_THRESHOLD = 0.9  # Jaccard similarity of character 3-grams from which two questions are the same one
+
+
+class LeakageError(ValueError):
+    """Something stands on two sides of a split; the message says what, how often and what to do."""
+
+
+def split_by_group(
+    samples: Sequence[RawSample],
+    *,
+    validation_ratio: float,
+    test_ratio: float,
+    seed: int,
+    question_threshold: float | None = QUESTION_THRESHOLD,
+) -> dict[str, list[RawSample]]:
+    """Divide whole groups into train, validation and test.
+
+    Neither a group nor a document is ever on two sides, nor are two questions that are nearly the same. The ratios
+    are of samples; groups are whole, so the realised shares differ a little: ``split_shares`` tells them. Groups
+    that share a document or a question move together; the largest such bundle always goes to train.
+
+    Args:
+        question_threshold: from which similarity two questions belong together (``similar_pairs``); None where
+            questions are generic ("언제인가요?") and would tie everything to everything.
+
+    Raises:
+        ValueError: impossible ratios, or too few independent groups for the sides asked for.
+    """
+    if min(validation_ratio, test_ratio) < 0 or validation_ratio + test_ratio >= 1:
+        raise ValueError("validation_ratio와 test_ratio는 0 이상이고 합이 1보다 작아야 합니다.")
+    bundles = sorted(bundle_rows(samples, question_threshold=question_threshold), key=len, reverse=True)
+    largest, rest = bundles[:1], bundles[1:]
+    random.Random(seed).shuffle(rest)
+    targets = {"test": test_ratio * len(samples), "validation": validation_ratio * len(samples)}
+    sides: dict[str, list[int]] = {
+        "train": [i for bundle in largest for i in bundle],
+        "validation": [],
+        "test": [],
+    }
+    for bundle in rest:
+        for side, target in targets.items():
+            # A side takes its first bundle at any size, then only what brings it nearer to its target.
+            if target and (not sides[side] or len(sides[side]) + len(bundle) / 2 <= target):
+                sides[side].extend(bundle)
+                break
+        else:
+            sides["train"].extend(bundle)
+    empty = [side for side, target in targets.items() if target and not sides[side]]
+    if empty and samples:
+        raise ValueError(
+            f"서로 독립인 묶음이 {len(bundles)}개뿐이라 {', '.join(empty)} 쪽이 비었습니다. "
+            "문서를 더하거나 그 비율을 0으로 정해 주세요. 질문이 모두 비슷해서 한 묶음이 되었다면 "
+            "question_threshold=None으로 나눌 수 있습니다."
+        )
+    return {side: [samples[i] for i in sorted(rows)] for side, rows in sides.items()}
+
+
+def bundle_rows(
+    samples: Sequence[RawSample], *, question_threshold: float | None = QUESTION_THRESHOLD
+) -> list[list[int]]:
+    """Positions of samples that must stay together: linked by a group, a document or nearly the same question
+    (connected components)."""
+    import numpy as np
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    if not samples:
+        return []
+    nodes: dict[tuple[str, str], int] = {}
+    groups, edges = [], []
+    for sample in samples:
+        groups.append(nodes.setdefault(("group", sample.group_id), len(nodes)))
+        edges.append((groups[-1], nodes.setdefault(("document", document_key(sample.context)), len(nodes))))
+    if question_threshold is not None:
+        questions = [sample.question for sample in samples]
+        pairs = similar_pairs(questions, threshold=question_threshold)
+        edges += [(groups[late], groups[early]) for late, early, _ in pairs]
+    rows, columns = np.array(edges).T
+    graph = coo_matrix((np.ones(len(edges)), (rows, columns)), shape=(len(nodes), len(nodes)))
+    labels = connected_components(graph, directed=False)[1][groups]
+    bundles: dict[int, list[int]] = {}
+    for position, label in enumerate(labels.tolist()):
+        bundles.setdefault(label, []).append(position)
+    return list(bundles.values())
+
+
+def split_shares(splits: Mapping[str, Sequence[RawSample]]) -> list[dict[str, Any]]:
+    """What a split came to: one row a side with ``split, rows, share`` (0-1 of all rows), ``groups, documents``."""
+    total = sum(map(len, splits.values()))
+    return [
+        {
+            "split": side,
+            "rows": len(samples),
+            "share": len(samples) / total if total else 0.0,
+            "groups": len({sample.group_id for sample in samples}),
+            "documents": len({document_key(sample.context) for sample in samples}),
+        }
+        for side, samples in splits.items()
+    ]
+
+
+def check_leakage(
+    splits: Mapping[str, Sequence[RawSample]], *, question_threshold: float | None = QUESTION_THRESHOLD
+) -> None:
+    """Fail loudly where a group, a document or nearly the same question stands on two sides, however the sides
+    were made.
+
+    Args:
+        question_threshold: as for ``split_by_group``; None leaves the questions out.
+
+    Raises:
+        LeakageError: with how many of each, up to three examples, and the remedy.
+    """
+    placed = [(side, sample) for side, samples in splits.items() for sample in samples]
+    found: dict[str, list[str]] = {}
+    for what, key_of in (("묶음", lambda s: s.group_id), ("문서", lambda s: document_key(s.context))):
+        owners: dict[str, tuple[str, RawSample]] = {}
+        shared: dict[str, str] = {}
+        for side, sample in placed:
+            first, other = owners.setdefault(key_of(sample), (side, sample))
+            if first != side:
+                text = sample.group_id if what == "묶음" else sample.context
+                shared.setdefault(key_of(sample), f"{first} {other.id}, {side} {sample.id}: {_short(text)}")
+        found[f"같은 {what}"] = list(shared.values())
+    if question_threshold is not None:
+        pairs = similar_pairs([sample.question for _, sample in placed], threshold=question_threshold)
+        found["거의 같은 질문"] = [
+            f"{placed[early][0]} {placed[early][1].id}, {placed[late][0]} {placed[late][1].id}: "
+            f"{_short(placed[late][1].question)} ({score:.2f})"
+            for late, early, score in pairs
+            if placed[late][0] != placed[early][0]
+        ]
+    if not any(found.values()):
+        return
+    counts = ", ".join(f"{what} {len(examples):,}건" for what, examples in found.items() if examples)
+    shown = [f"- {what}: {text}" for what, examples in found.items() for text in examples[:3]]
+    raise LeakageError(
+        f"나눈 쪽 사이에 새는 것이 있습니다: {counts}.\n" + "\n".join(shown) + "\n"
+        "split_by_group으로 다시 나누어 주세요. 누구나 쓰는 짧은 질문이라 새는 것이 아니라면 "
+        "split_by_group과 check_leakage에 같은 question_threshold(예: None)를 주세요."
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def draw_groups(rows: Iterable[Mapping[str, Any]], *, count: int, seed: int) -> Iterator[Mapping[str, Any]]:
+    """Whole groups, drawn with ``seed``, until they hold ``count`` rows; in the order of ``rows``.
+
+    One pass that keeps little more than what it draws: the groups are ranked by a hash of their names, and the
+    highest ranked is forgotten as soon as the others suffice (bottom-k sampling). So neither the order of the rows
+    nor the number of groups matters. A row without ``group_id`` is unreadable and is passed on.
+    """
+    kept: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    ranks: list[tuple[int, str]] = []  # highest first
+    highest, total = None, 0
+    others = []
+    for position, row in enumerate(rows):
+        if (name := row.get("group_id")) is None:
+            others.append((position, row))
+            continue
+        name = str(name)
+        rank = int(hashlib.sha256(f"{seed}:{name}".encode("utf-8", "replace")).hexdigest(), 16)
+        if highest is not None and rank >= highest:
+            continue
+        if name not in kept:
+            kept[name] = []
+            heapq.heappush(ranks, (-rank, name))
+        kept[name].append((position, row))
+        total += 1
+        while ranks and total - len(kept[ranks[0][1]]) >= count:
+            negative, last = heapq.heappop(ranks)
+            highest = -negative
+            total -= len(kept.pop(last))
+    drawn = [item for items in kept.values() for item in items]
+    for _, row in sorted([*drawn, *others], key=lambda item: item[0]):
+        yield row

@@ -1,0 +1,127 @@
+"""The open-book exam of RAFT: answering from what a retriever brings, with golden-only training to compare with.
+
+The paper (arXiv 2403.10131, sections 3 and 4) trains on a golden document among distractors and tests on the top k of
+a retriever. Here the same questions are asked for several k: as the retriever finds, and with every document that
+holds the answer taken away, so that to abstain is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from src.data.schemas import RaftRecord
+from src.evaluation.resampling import check_same_length, paired_difference, units
+from src.evaluation.retrieval import Retriever, golden_rank
+from src.profiles import Profile
+from src.raft.answers import ABSTENTION, is_abstention
+from src.raft.evidence import holds_answer
+from src.raft.prompt import count_tokens
+from src.scoring.correctness import answer_contained
+
+if TYPE_CHECKING:
+    pass
+
+
+# --- The exam --------------------------------------------------------------------------------------------------
+
+
+def open_book_records(
+    records: Sequence[RaftRecord],
+    retriever: Retriever,
+    k: int,
+    *,
+    tokenizer: Any,
+    profile: Profile,
+    without_answer: bool = False,
+) -> list[RaftRecord]:
+    """``records`` (answerable ones) with the retriever's top ``k`` documents in place of their own, best first.
+
+    The prompt with ``profile.max_new_tokens`` for the answer must fit into ``profile.max_seq_length``; the last
+    documents go until it does. Where the golden document is not shown the record is unanswerable and its answer an
+    abstention. ``without_answer`` takes away, before the top k, every document that holds the answer.
+    """
+    result = []
+    for record in records:
+        hits = [text for text, _ in retriever.retrieve(record.question, 10**6 if without_answer else k)]
+        if without_answer:
+            hits = [text for text in hits if not _answers(text, record)]
+        shown = _fit(record, hits[:k], tokenizer, profile.max_seq_length - profile.max_new_tokens)
+        rank = golden_rank(record, shown)
+        found = {"golden_index": rank - 1 if rank else None, "answerable": rank is not None}
+        exam = record.model_copy(update={"context": shown, "cot": None, **found})
+        exam.answer = record.answer if rank else ABSTENTION
+        exam.n_tokens = count_tokens(exam, tokenizer)
+        result.append(exam)
+    return result
+
+
+def _answers(document: str, record: RaftRecord) -> bool:
+    return golden_rank(record, [document]) is not None or holds_answer(document, record.answer)
+
+
+def _fit(record: RaftRecord, documents: list[str], tokenizer: Any, limit: int) -> list[str]:
+    prompt = {"instruction": record.instruction, "question": record.question, "answer": "", "cot": None}
+    while len(documents) > 1 and count_tokens({**prompt, "context": documents}, tokenizer) > limit:
+        documents = documents[:-1]
+    return documents
+
+
+def is_right(record: RaftRecord, answer: str) -> bool:
+    """Whether ``answer`` holds the record's, or abstains where the documents do not hold it."""
+    return answer_contained(answer, record.answer) if record.answerable else is_abstention(answer)
+
+
+def open_book_table(
+    exams: Mapping[Any, Sequence[RaftRecord]], answers: Mapping[str, Mapping[Any, Sequence[str]]]
+) -> Any:
+    """A pandas table, one answer a row: ``시험`` (a key of ``exams``), ``모델`` (of ``answers``), ``골든 문서`` (있음,
+    없음), ``맞음``, ``답 없음`` and the product or document that the question is about.
+
+    Raises:
+        ValueError: not an answer for each record.
+    """
+    import pandas as pd
+
+    for system, by_exam in answers.items():
+        for exam, rows in by_exam.items():
+            check_same_length({f"{exam} 시험지": exams[exam], f"{system}의 답": rows})
+    return pd.DataFrame(
+        {
+            "시험": exam,
+            "모델": system,
+            "골든 문서": "있음" if record.answerable else "없음",
+            "맞음": is_right(record, answer),
+            "답 없음": is_abstention(answer),
+            "제품": record.group_id,
+        }
+        for system, by_exam in answers.items()
+        for exam, rows in by_exam.items()
+        for record, answer in zip(exams[exam], rows, strict=True)
+    )
+
+
+def compare_right(
+    table: Any, base: str, tuned: str, *, n_resamples: int, seed: int
+) -> dict[Any, dict[str, Any]]:
+    """For each exam of ``open_book_table`` the entry of ``paired_difference``: share right of two models, difference,
+    95 % interval and p-value, resampled by product (by question where all are of one product).
+
+    Raises:
+        ValueError: a model that is not in ``table``.
+    """
+    systems = list(table["모델"].unique())
+    if missing := [system for system in (base, tuned) if system not in systems]:
+        raise ValueError(
+            f"표에 없는 모델입니다: {', '.join(missing)}. 고를 수 있는 모델: {', '.join(systems)}."
+        )
+    result = {}
+    for exam, part in table.groupby("시험", sort=False):
+        sides = [part[part["모델"] == system] for system in (base, tuned)]
+        result[exam] = paired_difference(
+            *(side["맞음"].to_numpy(dtype=float) for side in sides),
+            groups=units(list(sides[0]["제품"])),
+            n_resamples=n_resamples,
+            seed=seed,
+        )
+    return result

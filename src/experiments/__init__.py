@@ -1,0 +1,29 @@
+"""Own data, and runs that are written down (notebook 05).
+
+In: a file of one's own, or variants of a recipe. Out: prepared data with a checklist, and one row a run.
+"""
+
+from src.experiments.checklist import checklist
+from src.experiments.golden_only import GOLDEN_ONLY, add_golden_only, golden_only_profile, train_golden_only
+from src.experiments.log import describe_data, experiment_row, log_experiment, read_experiments
+from src.experiments.own_data import Prepared, prepare
+from src.experiments.sweeps import Run, best_run, save_card, sweep, sweep_table
+
+__all__ = [
+    "GOLDEN_ONLY",
+    "Prepared",
+    "Run",
+    "add_golden_only",
+    "best_run",
+    "checklist",
+    "describe_data",
+    "experiment_row",
+    "golden_only_profile",
+    "log_experiment",
+    "prepare",
+    "read_experiments",
+    "save_card",
+    "sweep",
+    "sweep_table",
+    "train_golden_only",
+]

@@ -1,0 +1,252 @@
+"""Messages become answers: batched, greedy by default, in the order they were asked, kept for a second look."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.generation.answer_cache import AnswerCache, fingerprint, prompt_hash
+from src.raft.prompt import CHAT_TEMPLATE_OPTIONS
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+SPLIT_ABOVE = 8  # rows; taking some away from fewer saves less than starting again costs
+Messages = Sequence[dict]  # [{"role": …, "content": …}, …] without the answer
+
+
+def generate_answers(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Messages],
+    *,
+    max_new_tokens: int,
+    batch_size: int = 32,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    cache: str | Path | None = None,
+    progress: bool = False,
+    label: str = "답변 생성",
+) -> list[str]:
+    """One answer for each conversation in ``messages``, in their order.
+
+    Greedy at ``temperature`` 0: the same prompts give the same answers, and equal prompts are asked once. Above 0 the
+    next token is drawn at that temperature from the smallest set of likeliest tokens that holds ``top_p`` of the
+    probability (Holtzman et al. 2020, arXiv 1904.09751), seeded; equal prompts then get draws of their own, and the
+    program's other random numbers are left alone.
+
+    Prompts of like length share a batch, padded on the left so that every row's next token is the answer's. An answer
+    ends at EOS or after ``max_new_tokens`` tokens; only new tokens are decoded, special ones dropped. The model's
+    training or evaluation mode is left as it was.
+
+    ``cache`` is a folder: answers found there (same weights, adapter, prompt and settings, ``src.generation.answer_cache``) are
+    not generated again, new ones are added after each batch, so that an interrupted run goes on. ``progress`` shows a
+    bar named ``label``.
+
+    Raises:
+        ValueError: a temperature below 0, a ``top_p`` outside (0, 1], or a prompt that the model has no room for.
+    """
+    from tqdm.auto import tqdm
+
+    if temperature < 0 or not 0 < top_p <= 1:
+        raise ValueError(
+            "temperature는 0 이상, top_p는 0보다 크고 1 이하로 정해 주세요. 0이면 늘 같은 답을 고릅니다."
+        )
+    # Prompts are written as in training: the template writes BOS where there is one.
+    prompts = [
+        tokenizer.apply_chat_template(
+            list(turns), tokenize=False, add_generation_prompt=True, **CHAT_TEMPLATE_OPTIONS
+        )
+        for turns in messages
+    ]
+    ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
+    _check_length(model, ids, max_new_tokens)
+    keys = _keys(ids, distinct=temperature > 0)
+    asked = {key: ids[i] for i, key in enumerate(keys)}  # each key once
+    config = _generation_config(model, tokenizer, max_new_tokens, temperature, top_p)
+    settings = {"max_new_tokens": max_new_tokens, "stop": config.eos_token_id, "temperature": temperature}
+    if temperature > 0:  # only then does an answer depend on what stands beside it
+        settings |= {"top_p": top_p, "seed": seed, "batch_size": batch_size, "prompts": prompt_hash(keys)}
+    store = AnswerCache(cache, fingerprint(model) | settings) if cache is not None and ids else None
+    known = dict(store.answers) if store else {}
+
+    # Batches are cut from all prompts, known or not: a resumed run has the batches of an uninterrupted one. The
+    # longest come first: if memory does not suffice, it shows in the first batch.
+    order = sorted(asked, key=lambda key: -len(asked[key]))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    with _evaluation_mode(model), tqdm(total=len(order), desc=label, unit="개", disable=not progress) as bar:
+        for number, batch in enumerate(batches):
+            if not all(key in known for key in batch):
+                with _seeded(seed * 1_000_003 + number if temperature > 0 else None):
+                    answers = _generate_batch(model, tokenizer, [asked[key] for key in batch], config)
+                new = dict(zip(batch, answers, strict=True))
+                known = new | known
+                if store:
+                    store.add(new)
+            bar.update(len(batch))
+    return [known[key] for key in keys]
+
+
+def generate_base_and_tuned(
+    model: PeftModel, tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messages], **options: Any
+) -> tuple[list[str], list[str]]:
+    """(base answers, tuned answers) to the same prompts from one model in memory: the adapter switched off, then on."""
+    with model.disable_adapter():
+        base = generate_answers(model, tokenizer, messages, label="베이스 모델", **options)
+    return base, generate_answers(model, tokenizer, messages, label="튜닝한 모델", **options)
+
+
+def generate_few_shot(
+    model: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Messages],
+    examples: Sequence[Messages],
+    **options: Any,
+) -> list[str]:
+    """The base's answers when each prompt shows ``examples`` first: what people do instead of fine-tuning."""
+    shown = [with_examples(turns, examples) for turns in messages]
+    with model.disable_adapter():
+        return generate_answers(model, tokenizer, shown, label="예시를 준 베이스", **options)
+
+
+def with_examples(messages: Messages, examples: Sequence[Messages]) -> list[dict]:
+    """``messages`` with solved ``examples`` as earlier turns of the conversation (Brown et al. 2020, arXiv 2005.14165).
+
+    Both come from ``to_messages``, the examples with their answers, so that every turn has the form of the tuned
+    model's prompt; the instruction stands once, on top.
+
+    Raises:
+        ValueError: an example without an answer.
+    """
+    if any(example[-1]["role"] != "assistant" for example in examples):
+        raise ValueError(
+            "예시에 답이 없습니다. to_messages(record)처럼 with_answer를 끄지 말고 만들어 주세요."
+        )
+    system = [turn for turn in messages if turn["role"] == "system"]
+    solved = [turn for example in examples for turn in example if turn["role"] != "system"]
+    return [*system, *solved, *(turn for turn in messages if turn["role"] != "system")]
+
+
+def _check_length(model: Any, ids: Sequence[Sequence[int]], max_new_tokens: int) -> None:
+    """Beyond the positions it was trained for a model writes nonsense, and no error says so."""
+    room = getattr(model.config, "max_position_embeddings", None)
+    longest = max(map(len, ids), default=0) + max_new_tokens
+    if room is not None and longest > room:
+        raise ValueError(
+            f"프롬프트와 답이 모두 {longest:,}토큰인데 모델의 자리는 {room:,}토큰입니다. "
+            "문서나 예시를 줄이거나 max_new_tokens를 낮춰 주세요."
+        )
+
+
+def _keys(ids: Sequence[Sequence[int]], *, distinct: bool) -> list[str]:
+    """A key a prompt; when answers are drawn, the second time of the same prompt has a key of its own."""
+    seen: dict[str, int] = {}
+    keys = []
+    for prompt in ids:
+        key = prompt_hash(prompt)
+        times = seen[key] = seen.get(key, -1) + 1
+        keys.append(f"{key}#{times}" if distinct and times else key)
+    return keys
+
+
+def _generate_batch(model: Any, tokenizer: Any, ids: list[list[int]], config: GenerationConfig) -> list[str]:
+    """The answers to one batch. Whenever half of its rows have ended they leave it, and the others go on from their
+    cache: else every row would be computed until the longest answer ends.
+    """
+    import torch
+
+    batch = tokenizer.pad({"input_ids": ids}, padding_side="left", return_tensors="pt").to(model.device)
+    tokens, mask, cache = batch["input_ids"], batch["attention_mask"], None
+    width, limit = tokens.shape[1], tokens.shape[1] + config.max_new_tokens
+    stops = torch.tensor(config.eos_token_id, device=tokens.device)
+    rows, answers = list(range(len(ids))), [""] * len(ids)
+    settings = copy.copy(config)
+    settings.return_dict_in_generate = True
+    while rows:
+        ended = torch.zeros(len(rows), dtype=torch.bool, device=tokens.device)
+        # Where a state sums up all tokens (linear attention) transformers cannot take rows out of it.
+        whole = len(rows) <= SPLIT_ABOVE or getattr(model, "_is_stateful", False)
+        settings.max_new_tokens = limit - tokens.shape[1]
+        output = model.generate(
+            input_ids=tokens,
+            attention_mask=mask,
+            past_key_values=cache,
+            generation_config=settings,
+            stopping_criteria=[_when_ended(ended, stops, rows=len(rows) if whole else len(rows) // 2)],
+        )
+        tokens, cache = output.sequences, output.past_key_values
+        over = (ended | (tokens.shape[1] == limit)).cpu()  # on the CPU it selects rows on whatever device
+        for row, done, new in zip(rows, over.tolist(), tokens[:, width:], strict=True):
+            if done:
+                answers[row] = tokenizer.decode(new, skip_special_tokens=True).strip()
+        rows = [row for row, done in zip(rows, over.tolist(), strict=True) if not done]
+        if rows:
+            cache.batch_select_indices(~over)
+            mask = torch.nn.functional.pad(mask, (0, tokens.shape[1] - mask.shape[1]), value=1)[~over]
+            tokens = tokens[~over]
+    return answers
+
+
+def _when_ended(ended: Any, stops: Any, *, rows: int) -> Any:
+    """A stopping criterion: generation stops when ``rows`` rows have written a stop token; ``ended`` says which have."""
+    import torch
+
+    def criterion(tokens: Any, scores: Any, **_: Any) -> Any:
+        ended.logical_or_(torch.isin(tokens[:, -1], stops))
+        return torch.full_like(ended, int(ended.sum()) >= rows)
+
+    return criterion
+
+
+@contextlib.contextmanager
+def _evaluation_mode(model: Any) -> Iterator[None]:
+    import torch
+
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(was_training)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Random numbers that depend on ``seed`` alone within, and are as before after it; nothing for None."""
+    if seed is None:
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def _generation_config(
+    model: Any, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int, temperature: float, top_p: float
+) -> GenerationConfig:
+    """These settings whatever the checkpoint's own are; its further stop tokens are kept."""
+    from transformers import GenerationConfig
+
+    own = getattr(model.generation_config, "eos_token_id", None)
+    stops = {tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=temperature > 0,
+        # Neutral values: unset ones would be filled from the checkpoint and warned about under greedy decoding.
+        temperature=temperature or 1.0,
+        top_p=top_p if temperature else 1.0,
+        top_k=0 if temperature else 50,
+        repetition_penalty=1.0,
+        use_cache=True,  # training switches the model's own flag off
+        eos_token_id=sorted(stops),
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+    )

@@ -1,0 +1,61 @@
+"""A frozen base in 4 bit and a small adapter beside it (notebooks 00 and 03).
+
+In: a profile. Out: configurations, tokenizer, base, adapter, and what they cost in memory.
+"""
+
+from src.qlora.adapters import (
+    adapter_parity,
+    attach_adapter,
+    load_adapter,
+    logit_difference,
+    logits_of,
+    merge_adapter,
+    trainable_parameters,
+)
+from src.qlora.configs import build_bnb_config, build_lora_config
+from src.qlora.loading import guard_cpu_gradients, load_base_model, load_tokenizer, loaded_commit
+from src.qlora.memory import (
+    CONSTANT_BLOCK,
+    GIB,
+    NF4_BLOCK,
+    RESERVED_GIB,
+    TERMS,
+    OutOfMemory,
+    estimate_vram,
+    explain_out_of_memory,
+    fit_settings,
+    lora_parameter_count,
+    model_table,
+)
+from src.qlora.registry import MODELS, licence_line, model_shape, model_spec
+
+__all__ = [
+    "CONSTANT_BLOCK",
+    "GIB",
+    "MODELS",
+    "NF4_BLOCK",
+    "RESERVED_GIB",
+    "TERMS",
+    "OutOfMemory",
+    "adapter_parity",
+    "attach_adapter",
+    "build_bnb_config",
+    "build_lora_config",
+    "estimate_vram",
+    "explain_out_of_memory",
+    "fit_settings",
+    "guard_cpu_gradients",
+    "licence_line",
+    "load_adapter",
+    "load_base_model",
+    "load_tokenizer",
+    "loaded_commit",
+    "logit_difference",
+    "logits_of",
+    "lora_parameter_count",
+    "merge_adapter",
+    "model_shape",
+    "model_spec",
+    "model_table",
+    "trainable_parameters",
+]

@@ -1,0 +1,158 @@
+"""Tokenizer and base model of a profile, loaded without remote code; the licence is shown first."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.profiles import Profile
+from src.qlora.registry import (
+    ModelSpec,
+    licence_line,
+    local_folder,
+    model_spec,
+)
+
+if TYPE_CHECKING:
+    from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+EXAONE3_CONFIG = {
+    "num_layers": "num_hidden_layers",
+    "activation_function": "hidden_act",
+    "layer_norm_epsilon": "rms_norm_eps",
+}
+
+
+def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
+    """The model's own tokenizer.
+
+    Raises:
+        ValueError: it has no pad token of its own. Reusing EOS would hide EOS from the loss in common collators.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    spec = model_spec(profile)
+    _show_licence(spec)
+    # A 3.x folder names remote code, about which AutoTokenizer asks on the console, and a GPT-2 class that would
+    # replace what tokenizer.json says about splitting words. The file itself is all that is needed.
+    kind = AutoTokenizer if spec.key_mapping is None else PreTrainedTokenizerFast
+    tokenizer = kind.from_pretrained(spec.location, **_source_options(spec))
+    _show_revision(spec)
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        raise ValueError(
+            f"{spec.source}의 토크나이저에는 EOS와 다른 패딩 토큰이 없습니다. "
+            "쓰지 않는 특수 토큰 하나를 tokenizer.pad_token으로 정한 뒤 저장해서 불러와 주세요."
+        )
+    return tokenizer
+
+
+def load_base_model(
+    profile: Profile, *, quantization_config: BitsAndBytesConfig | None = None
+) -> PreTrainedModel:
+    """The base model in bf16, or in 4 bit with ``quantization_config=build_bnb_config(profile)``.
+
+    It lies on this process's GPU when there is one, else on the CPU. Remote code is never run.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaForCausalLM
+
+    spec = model_spec(profile)
+    options = {
+        **_source_options(spec),
+        "dtype": torch.bfloat16,
+        # One process a GPU under `accelerate launch`: each loads onto its own.
+        "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"},
+    }
+    _show_licence(spec)
+    if quantization_config is not None:
+        options["quantization_config"] = quantization_config
+    if spec.key_mapping is None:
+        model = AutoModelForCausalLM.from_pretrained(spec.location, **options)
+    else:
+        config = _exaone3_as_llama(spec)
+        model = LlamaForCausalLM.from_pretrained(
+            spec.location, config=config, key_mapping=dict(spec.key_mapping), **options
+        )
+        # save_pretrained would undo the renames beside a Llama config.json, and such a folder (a merged model,
+        # say) reloads with random weights and no error. Forgotten, the Llama names are what is saved.
+        model._weight_conversions = None
+    _show_revision(spec)
+    guard_cpu_gradients(model)
+    return model.eval()
+
+
+def guard_cpu_gradients(model) -> int:
+    """Keep every 4-bit layer on the path that has gradients; returns how many layers were set.
+
+    On a CPU with AVX512-BF16 bitsandbytes 0.50 repacks a layer's weight at its first forward in evaluation mode.
+    Training forwards after that go through a kernel without autograd: no error, wrong gradients (one evaluation
+    changed a gradient by 95 %). Without the flag the layer is never repacked. On a GPU this changes nothing.
+    """
+    import bitsandbytes as bnb
+
+    layers = [module for module in model.modules() if isinstance(module, bnb.nn.Linear4bit)]
+    for layer in layers:
+        layer.support_avx512bf16_for_cpu = False
+    return len(layers)
+
+
+@cache
+def _show_licence(spec: ModelSpec) -> None:
+    """Once a process, before anything is fetched from the hub."""
+    if not spec.local:
+        print(licence_line(spec))
+
+
+@cache
+def _show_revision(spec: ModelSpec) -> None:
+    """Once a process, after loading: the commit that came, so that a run can be repeated."""
+    if commit := loaded_commit(spec):
+        hint = (
+            ""
+            if spec.revision
+            else " 다시 받을 때도 같은 것을 쓰려면 src/qlora/registry.py의 revision에 적어 주세요."
+        )
+        print(f"[리비전] {spec.source}: {commit}{hint}")
+
+
+def loaded_commit(spec: ModelSpec) -> str | None:
+    """The hub commit whose files lie in this machine's cache for ``spec``; None for local or unloaded models."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if spec.local:
+        return None
+    for name in ("config.json", "tokenizer_config.json"):
+        path = try_to_load_from_cache(spec.source, name, revision=spec.revision or "main")
+        if isinstance(path, str):  # else None, or a marker that the file is known not to exist
+            return Path(path).parent.name
+    return None
+
+
+def _source_options(spec: ModelSpec) -> dict:
+    if spec.local:
+        local_folder(spec)
+        return {"local_files_only": True, "trust_remote_code": False}
+    return {"revision": spec.revision or "main", "trust_remote_code": False}  # False: not even asked about
+
+
+def _exaone3_as_llama(spec: ModelSpec):
+    """A LlamaConfig with the values of an EXAONE 3.x config.json; fields Llama does not know are dropped.
+
+    transformers 5 keeps everything about rotary positions in ``rope_parameters``; 3.x wrote ``rope_theta`` and,
+    where the context was stretched (3.5), ``rope_scaling`` beside it.
+    """
+    from transformers import LlamaConfig, PreTrainedConfig
+
+    raw, _ = PreTrainedConfig.get_config_dict(spec.location, **_source_options(spec))
+    renamed = {EXAONE3_CONFIG.get(name, name): value for name, value in raw.items()}
+    unwanted = {"architectures", "transformers_version", "model_type", "dtype"}
+    values = {f.name: renamed[f.name] for f in fields(LlamaConfig) if f.name in renamed.keys() - unwanted}
+    if not values.get("rope_parameters"):
+        rope = dict(raw.get("rope_scaling") or {})
+        rope.setdefault("rope_type", rope.pop("type", "default"))  # its name before 2024
+        values["rope_parameters"] = {"rope_theta": raw.get("rope_theta", 10000.0), **rope}
+    return LlamaConfig(**values)

@@ -1,0 +1,53 @@
+"""Records are searched for what should not be learned (notebook 02).
+
+In: records. Out: findings with their reasons, the records that are left, and a sheet for people.
+"""
+
+from src.quality.cleaning import (
+    CHECKS,
+    MIN_GROUNDEDNESS,
+    MIN_RELEVANCE,
+    NEAR_DUPLICATE,
+    balance_table,
+    clean_records,
+    detection_table,
+    find_flaws,
+    rebalance,
+    token_length_stats,
+)
+from src.quality.duplicates import find_exact_duplicates, find_near_duplicates
+from src.quality.grounding import check_groundedness, check_relevance
+from src.quality.personal_data import find_personal_data, mask_personal_data
+from src.quality.review import (
+    QUESTIONS,
+    READER,
+    read_review_sheet,
+    summarize_review,
+    write_report,
+    write_review_sheet,
+)
+
+__all__ = [
+    "CHECKS",
+    "MIN_GROUNDEDNESS",
+    "MIN_RELEVANCE",
+    "NEAR_DUPLICATE",
+    "QUESTIONS",
+    "READER",
+    "balance_table",
+    "check_groundedness",
+    "check_relevance",
+    "clean_records",
+    "detection_table",
+    "find_exact_duplicates",
+    "find_flaws",
+    "find_near_duplicates",
+    "find_personal_data",
+    "mask_personal_data",
+    "read_review_sheet",
+    "rebalance",
+    "summarize_review",
+    "token_length_stats",
+    "write_report",
+    "write_review_sheet",
+]

@@ -1,0 +1,208 @@
+"""Is the data fit to train on? Records go in, findings come out.
+
+Every check works on ``RaftRecord`` and ``RawSample`` alike and measures overlap of characters, not meaning: cheap,
+explainable, and wrong now and then, so that ``clean_records`` tells what it took away and why. What the checks
+cannot judge (records whose golden document was left out hold no evidence) they leave alone.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from src.data.schemas import RaftRecord, RawSample
+from src.quality.duplicates import find_exact_duplicates, find_near_duplicates
+from src.quality.grounding import check_groundedness, check_relevance
+from src.quality.personal_data import find_personal_data, mask_personal_data
+from src.raft.answers import strip_answer_form
+from src.raft.prompt import count_tokens
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Record = RaftRecord | RawSample
+Finding = dict[str, Any]
+
+CHECKS = ("exact_duplicate", "near_duplicate", "groundedness", "relevance", "personal_data")
+NEAR_DUPLICATE, MIN_GROUNDEDNESS, MIN_RELEVANCE = 0.85, 0.8, 0.6  # what a record is taken away by
+
+
+# --- Lengths and balance ---------------------------------------------------------------------------------------
+
+
+def token_length_stats(records: Sequence[RaftRecord], *, limit: int | None = None) -> dict[str, float]:
+    """Tokens a record: mean, median, p95, max, a sequence length (the next multiple of 64) that cuts none, and
+    how many records are over ``limit``."""
+    import numpy as np
+
+    if not records:
+        raise ValueError("길이를 잴 레코드가 없습니다. 먼저 01번 노트북을 실행해 주세요.")
+    lengths = np.array([record.n_tokens for record in records])
+    stats = {
+        "count": len(lengths),
+        "mean": float(lengths.mean()),
+        "median": float(np.median(lengths)),
+        "p95": float(np.percentile(lengths, 95)),
+        "max": int(lengths.max()),
+        "suggested_max_seq_length": math.ceil(int(lengths.max()) / 64) * 64,
+    }
+    return stats if limit is None else stats | {"over_limit": int((lengths > limit).sum())}
+
+
+def balance_table(records: Sequence[Record], *, key: str = "topic") -> pd.DataFrame:
+    """Records a topic (or another field): columns ``key``, ``count``, ``share``; the largest first."""
+    import pandas as pd
+
+    counts = Counter(getattr(record, key) for record in records)
+    rows = [(name, count, count / len(records)) for name, count in counts.most_common()]
+    return pd.DataFrame(rows, columns=[key, "count", "share"])
+
+
+def rebalance(records: Sequence[Record], *, strategy: str, key: str = "topic", seed: int = 0) -> list[Record]:
+    """Bring every topic of the *training* split to one size: ``over`` repeats records up to the largest topic,
+    ``under`` draws down to the smallest. Never for validation or test: scores would count rows twice."""
+    groups: dict[Any, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[getattr(record, key)].append(record)
+    if strategy not in ("over", "under"):
+        raise ValueError("strategy는 'over'(늘리기)나 'under'(줄이기)로 정해 주세요.")
+    rng = random.Random(seed)
+    sizes = [len(group) for group in groups.values()]
+    result: list[Record] = []
+    for group in groups.values():
+        if strategy == "under":
+            result += rng.sample(group, min(sizes))
+        else:
+            result += group + rng.choices(group, k=max(sizes) - len(group))
+    rng.shuffle(result)
+    return result
+
+
+# --- All together ----------------------------------------------------------------------------------------------
+
+
+def _find_flaws(
+    records: Sequence[Record], near_duplicate_threshold: float, min_groundedness: float, min_relevance: float
+) -> Iterator[tuple[str, tuple[int, ...], str]]:
+    """(check, positions: the faulty record and the one it repeats, why) of all that should go."""
+    exact = find_exact_duplicates(records)
+    repeats = {late for late, _ in exact}
+    for late, early in exact:
+        yield "exact_duplicate", (late, early), f"{records[early].id}와 질문, 답, 문서가 같습니다."
+    for late, early, score in find_near_duplicates(records, threshold=near_duplicate_threshold):
+        if late not in repeats:
+            detail = f"{records[early].id}와 질문이 거의 같습니다(유사도 {score:.2f})."
+            yield "near_duplicate", (late, early), detail
+    grounded, relevant = check_groundedness(records), check_relevance(records)
+    for position, record in enumerate(records):
+        if (check := grounded[position]) and check["score"] < min_groundedness:
+            answer = mask_personal_data(strip_answer_form(record.answer))
+            detail = f"답 '{answer}'의 근거가 문서에 없습니다(점수 {check['score']:.2f})."
+            yield "groundedness", (position,), detail
+        if (check := relevant[position]) and check["score"] < min_relevance:
+            better = mask_personal_data(check["better"])
+            detail = f"질문에는 '{better}' 문장이 더 맞습니다(점수 {check['score']:.2f})."
+            yield "relevance", (position,), detail
+
+
+def find_flaws(
+    records: Sequence[Record],
+    *,
+    near_duplicate_threshold: float = NEAR_DUPLICATE,
+    min_groundedness: float = MIN_GROUNDEDNESS,
+    min_relevance: float = MIN_RELEVANCE,
+) -> dict[str, list[tuple[str, ...]]]:
+    """What each check finds, by the ids of the rows concerned: a duplicate names itself and the earlier row.
+
+    Keys: ``exact_duplicate``, ``near_duplicate`` (without the exact ones), ``groundedness``, ``relevance``,
+    ``personal_data``. A record may be found by several checks.
+    """
+    found: dict[str, list[tuple[str, ...]]] = {check: [] for check in CHECKS}
+    for check, rows, _ in _find_flaws(records, near_duplicate_threshold, min_groundedness, min_relevance):
+        found[check].append(tuple(records[row].id for row in rows))
+    found["personal_data"] = [(r.id,) for r in records if any(map(find_personal_data, _texts(r)))]
+    return found
+
+
+def detection_table(
+    expected: Mapping[str, Collection[str]], found: Mapping[str, Collection[str | tuple[str, ...]]]
+) -> pd.DataFrame:
+    """How well the checks found what is known to be there: a row for each kind of ``expected``, in its order.
+
+    Args:
+        expected: kind -> ids of the rows that have this defect.
+        found: kind -> findings, each an id or the ids of all the rows it names.
+
+    Returns:
+        Columns ``kind, expected, found, right, missed, precision, recall``. A finding is right when one of its
+        rows is expected (which of two copies is the copy, no check can know); precision is the share of findings
+        that are right, recall the share of expected rows that some finding names, both 0-1 and NaN for 0 of 0.
+    """
+    import pandas as pd
+
+    rows = []
+    for kind, wanted in expected.items():
+        findings = [{item} if isinstance(item, str) else set(item) for item in found.get(kind, ())]
+        right = sum(not finding.isdisjoint(wanted) for finding in findings)
+        missed = sorted(set(wanted).difference(*findings))
+        precision = right / len(findings) if findings else math.nan
+        recall = 1 - len(missed) / len(set(wanted)) if wanted else math.nan
+        rows.append((kind, len(set(wanted)), len(findings), right, missed, precision, recall))
+    return pd.DataFrame(rows, columns=["kind", "expected", "found", "right", "missed", "precision", "recall"])
+
+
+def _texts(record: Record) -> list[str]:
+    if isinstance(record, RawSample):
+        return [record.question, record.answer, record.context]
+    return [record.question, record.answer, record.cot or "", *record.context]
+
+
+def clean_records(
+    records: Sequence[RaftRecord],
+    *,
+    tokenizer: Any = None,
+    near_duplicate_threshold: float = NEAR_DUPLICATE,
+    min_groundedness: float = MIN_GROUNDEDNESS,
+    min_relevance: float = MIN_RELEVANCE,
+    max_tokens: int | None = None,
+) -> tuple[list[RaftRecord], list[Finding]]:
+    """Run every check; take away what fails, mask personal data, and tell of both.
+
+    Args:
+        tokenizer: counts ``n_tokens`` of masked records anew; without one the old count stays.
+        max_tokens: records longer than this are taken away.
+
+    Returns:
+        (kept, findings). A finding is ``{"id", "check", "action", "detail"}``; a record that was taken away has
+        exactly one finding with ``action == "removed"``, so ``len(kept)`` + those = ``len(records)``.
+    """
+    removed: dict[int, tuple[str, str]] = {}
+    flaws = _find_flaws(records, near_duplicate_threshold, min_groundedness, min_relevance)
+    for check, (position, *_), detail in flaws:
+        removed.setdefault(position, (check, detail))
+    for position, record in enumerate(records):
+        if max_tokens is not None and record.n_tokens > max_tokens:
+            detail = f"{record.n_tokens}토큰으로 {max_tokens}토큰을 넘습니다."
+            removed.setdefault(position, ("token_length", detail))
+
+    kept: list[RaftRecord] = []
+    findings: list[Finding] = []
+    for position, record in enumerate(records):
+        if position in removed:
+            check, detail = removed[position]
+            findings.append({"id": record.id, "check": check, "action": "removed", "detail": detail})
+            continue
+        if hits := [hit for text in _texts(record) for hit in find_personal_data(text)]:
+            detail = ", ".join(sorted({f"{hit['kind']} {hit['masked']}" for hit in hits})) + "를 가렸습니다."
+            findings.append({"id": record.id, "check": "personal_data", "action": "masked", "detail": detail})
+            masked = {name: mask_personal_data(getattr(record, name)) for name in ("question", "answer")}
+            masked["cot"] = record.cot and mask_personal_data(record.cot)
+            masked["context"] = [mask_personal_data(document) for document in record.context]
+            record = record.model_copy(update=masked)
+            if tokenizer is not None:
+                record.n_tokens = count_tokens(record, tokenizer)
+        kept.append(record)
+    return kept, findings

@@ -1,0 +1,141 @@
+"""What people read: the sheet of records that is judged by hand, and the one-page report.
+
+A check finds what it was made for; only a reader finds the rest. Cells that nobody filled in are never counted as
+read, and whatever cannot be understood is named instead of guessed.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.data.schemas import RaftRecord
+from src.quality.personal_data import mask_personal_data
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUESTIONS = ("질문에 맞는 답인가요", "문서에 근거가 있나요")
+READER = "읽은 사람"
+COLUMNS = ("id", "질문", "답", "근거 문장", *QUESTIONS, READER, "메모")
+_MEANING = {"예": "예", "네": "예", "아니오": "아니오", "아니요": "아니오"}
+
+STYLE = """body{font:15px/1.6 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#1f2933}
+table{border-collapse:collapse}th,td{border:1px solid #cbd2d9;padding:.3em .6em;text-align:left;vertical-align:top}
+img{max-width:100%}"""
+
+
+def write_review_sheet(path: Path, records: Sequence[RaftRecord], evidence: Mapping[str, str]) -> bool:
+    """Write ``records`` with the sentence that supports each answer (record id -> sentence) as a CSV file for Excel
+    (UTF-8 with BOM), personal data masked. A sheet that is already there is left alone: it may hold hours of
+    reading. Returns whether it was written."""
+    import pandas as pd
+
+    if path.exists():
+        return False
+    rows = [[r.id, *map(mask_personal_data, (r.question, r.answer, evidence.get(r.id, "")))] for r in records]
+    sheet = pd.DataFrame(rows, columns=list(COLUMNS[:4])).reindex(columns=list(COLUMNS), fill_value="")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.to_csv(path, index=False, encoding="utf-8-sig")
+    return True
+
+
+def read_review_sheet(path: Path) -> pd.DataFrame:
+    """The sheet as it came back: every cell as text, empty ones as "". Korean Excel saves CSV as CP949.
+
+    Raises:
+        ValueError: not a CSV file in one of the two encodings, or a column is gone.
+    """
+    import pandas as pd
+
+    for encoding in ("utf-8-sig", "cp949"):
+        try:
+            sheet = pd.read_csv(path, encoding=encoding, dtype=str, keep_default_na=False)
+            break
+        except UnicodeDecodeError:
+            continue
+        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            raise ValueError(f"{path.name}을(를) 표로 읽을 수 없습니다({error}).") from error
+    else:
+        raise ValueError(f"{path.name}을(를) 읽을 수 없습니다. 'CSV UTF-8'로 다시 저장해 주세요.")
+    if missing := [name for name in COLUMNS if name not in sheet]:
+        raise ValueError(
+            f"{path.name}에 {', '.join(missing)} 칸이 없습니다. 칸의 이름을 되돌리거나, 파일을 다른 곳으로 옮기고 "
+            "표를 만드는 셀을 다시 실행해 주세요."
+        )
+    return sheet
+
+
+def summarize_review(sheet: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """(table, problems) of a filled-in sheet.
+
+    The table has a row for each of ``QUESTIONS``: how many cells say yes, say no, are empty or not understood, the
+    share of yes among the answers (NaN without any) and its 95 % interval (Wilson 1927), all in 0-1. The problems
+    are Korean sentences: who left which cells empty, which entries are neither yes nor no, which ids occur twice.
+    """
+    import pandas as pd
+    from scipy.stats import binomtest
+
+    problems: list[str] = []
+    empty: dict[str, list[str]] = defaultdict(list)
+    counts: dict[str, Counter[str]] = {question: Counter() for question in QUESTIONS}
+    for row in sheet.to_dict("records"):
+        reader = row[READER].strip()
+        for question in QUESTIONS:
+            written = row[question].strip()
+            meaning = _MEANING.get(written.rstrip("."), "잘못 적음") if written else "비어 있음"
+            counts[question][meaning] += 1
+            if meaning == "잘못 적음":
+                problems.append(
+                    f"{row['id']}의 '{question}' 칸에 '{written}'이(가) 적혀 있습니다. 예나 아니오로 적어 주세요."
+                )
+            elif meaning == "비어 있음" and reader:
+                empty[reader].append(f"{row['id']}의 '{question}'")
+        if not reader and any(row[question].strip() for question in QUESTIONS):
+            problems.append(f"{row['id']}은(는) 누가 읽었는지 적혀 있지 않습니다.")
+    for reader, cells in sorted(empty.items()):
+        problems.append(f"{reader} 님이 비워 둔 칸 {len(cells)}개: {', '.join(cells)}")
+    if twice := [name for name, count in Counter(sheet["id"]).items() if count > 1]:
+        problems.append(f"두 번 나오는 행이 있습니다: {', '.join(twice)}")
+
+    rows = []
+    for question, count in counts.items():
+        yes, answered = count["예"], count["예"] + count["아니오"]
+        share, interval = math.nan, "–"
+        if answered:
+            share = yes / answered
+            low, high = binomtest(yes, answered).proportion_ci(method="wilson")
+            interval = f"{low:.2f}–{high:.2f}"
+        rows.append((question, yes, count["아니오"], count["비어 있음"], count["잘못 적음"], share, interval))
+    columns = ["물음", "예", "아니오", "비어 있음", "잘못 적음", "예의 비율", "95% 구간"]
+    return pd.DataFrame(rows, columns=columns), problems
+
+
+def write_report(path: Path, title: str, sections: Mapping[str, Sequence[Any]]) -> Path:
+    """One HTML file that needs nothing else: under each heading its parts, which are sentences, pandas tables or
+    matplotlib figures (embedded as PNG). Everything is escaped."""
+    blocks = [
+        f'<!doctype html><html lang="ko"><meta charset="utf-8"><title>{html.escape(title)}</title>',
+        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>",
+    ]
+    for heading, parts in sections.items():
+        blocks.append(f"<h2>{html.escape(heading)}</h2>")
+        for part in parts:
+            if isinstance(part, str):
+                blocks.append(f"<p>{html.escape(part)}</p>")
+            elif hasattr(part, "savefig"):
+                image = io.BytesIO()
+                part.savefig(image, format="png", metadata={"Software": None})
+                code = base64.b64encode(image.getvalue()).decode()
+                blocks.append(f'<img alt="{html.escape(heading)}" src="data:image/png;base64,{code}">')
+            else:
+                blocks.append(part.to_html(border=0, index=part.index.dtype != "int64"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(blocks) + "</html>\n", encoding="utf-8", errors="replace")
+    return path

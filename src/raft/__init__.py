@@ -1,0 +1,37 @@
+"""Samples become RAFT records, and records chat messages (notebook 01).
+
+In: the samples of one split. Out: ``RaftRecord`` with golden and distractor documents; every prompt is written here.
+"""
+
+from src.raft.answers import (
+    ABSTENTION,
+    ANSWER_PREFIX,
+    QUOTE_BEGIN,
+    QUOTE_END,
+    answer_cores,
+    format_answer,
+    is_abstention,
+    strip_answer_form,
+)
+from src.raft.conversion import convert_to_raft
+from src.raft.evidence import find_core, find_evidence, holds_answer
+from src.raft.prompt import INSTRUCTION, context_tokens, count_tokens, to_messages
+
+__all__ = [
+    "ABSTENTION",
+    "ANSWER_PREFIX",
+    "INSTRUCTION",
+    "QUOTE_BEGIN",
+    "QUOTE_END",
+    "answer_cores",
+    "context_tokens",
+    "convert_to_raft",
+    "count_tokens",
+    "find_core",
+    "find_evidence",
+    "format_answer",
+    "holds_answer",
+    "is_abstention",
+    "strip_answer_form",
+    "to_messages",
+]

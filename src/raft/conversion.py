@@ -1,0 +1,204 @@
+"""From samples to RAFT records (arXiv 2403.10131, section 3).
+
+Each record shows the question with one golden document and several distractors; in a share 1 - P of the records
+the golden document is left out, and the right answer is to say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from src.data.schemas import RaftRecord, RawSample, Reject
+from src.data.text import split_sentences
+from src.raft.answers import ABSTENTION, answer_cores, format_answer, reasoning
+from src.raft.distractors import DistractorPicker, hard_count
+from src.raft.evidence import find_evidence, trim_around
+from src.raft.prompt import INSTRUCTION, count_tokens
+
+# --- From samples to records -----------------------------------------------------------------------------------
+
+
+class _Budget:
+    """Tokens that single documents add to a templated prompt, each counted once; whole records are then counted
+    exactly, so these lengths only choose where to begin."""
+
+    def __init__(self, tokenizer, instruction: str, limit: int):
+        self.tokenizer, self.limit = tokenizer, limit
+        self.row = {"instruction": instruction, "question": "?", "answer": ABSTENTION, "context": []}
+        self.empty = count_tokens(self.row, tokenizer)
+        self.lengths: dict[str, int] = {}
+
+    def length(self, document: str) -> int:
+        if document not in self.lengths:
+            self.lengths[document] = self._count(document)
+        return self.lengths[document]
+
+    def fits(self, document: str) -> bool:
+        return self.length(document) <= self.limit
+
+    def fits_now(self, piece: str) -> bool:
+        """As ``fits``, without remembering: for the many pieces that trimming tries."""
+        return self._count(piece) <= self.limit
+
+    def _count(self, document: str) -> int:
+        return count_tokens({**self.row, "context": [document]}, self.tokenizer) - self.empty
+
+
+def convert_to_raft(
+    samples: Sequence[RawSample],
+    *,
+    tokenizer,
+    num_distractors: int,
+    golden_probability: float,
+    max_context_tokens: int,
+    add_cot: bool = False,
+    hard_share: float = 0.5,
+    left_out_answer: Literal["abstain", "memorize"] = "abstain",
+    instruction: str = INSTRUCTION,
+    seed: int = 0,
+    stats: Counter[str] | None = None,
+) -> tuple[list[RaftRecord], list[Reject]]:
+    """Turn the samples of one split into RAFT records (arXiv 2403.10131, section 3).
+
+    Args:
+        samples: of one split; distractors come from these samples' documents only.
+        tokenizer: counts tokens; its chat template, where it has one, writes the prompt that is counted.
+        num_distractors: beside the golden document. Where that is left out one more, hard one takes its place.
+        golden_probability: the paper's P; exactly ``round(n * P)`` of the n records keep the golden document.
+        max_context_tokens: that the documents may add to the templated prompt (``context_tokens``). Whole
+            distractors go first, the last drawn before the others: a shortened one would tell by its length that
+            it is not the golden document. Then sentences of the golden document far from the evidence go; never
+            the evidence.
+        add_cot: write reasoning that quotes the evidence (only where the golden document is shown).
+        hard_share: of the ``num_distractors``, ``ceil(num_distractors * hard_share)`` are those most similar to the
+            question, the rest random; random ones go first where tokens run short. What takes a left-out golden
+            document's place is a hard one too: otherwise one more unrelated document would tell, without reading,
+            that there is no answer.
+        left_out_answer: where the golden document is left out, answer with an abstention or, as the paper does,
+            with the sample's own answer, to be memorized. ``answerable`` (from the documents) is False either way.
+        seed: of everything drawn here.
+        stats: filled with how many candidates were examined, held the answer, were near copies, were too long; how
+            many distractors were dropped for want of tokens; how many of those shown are hard and random; and how
+            many golden documents were trimmed.
+
+    Returns:
+        records and rejects; together as many as ``samples``.
+
+    Raises:
+        ValueError: a share or probability outside 0-1, a negative number, or an unknown ``left_out_answer``.
+    """
+    if not (0 <= golden_probability <= 1 and 0 <= hard_share <= 1) or num_distractors < 0:
+        raise ValueError(
+            "golden_probability와 hard_share는 0과 1 사이, num_distractors는 0 이상으로 정해 주세요."
+        )
+    if left_out_answer not in ("abstain", "memorize"):
+        raise ValueError(
+            "left_out_answer는 'abstain'(답 없음)과 'memorize'(외운 답) 가운데 하나로 정해 주세요."
+        )
+    if not samples:
+        return [], []
+    stats = Counter() if stats is None else stats
+    budget = _Budget(tokenizer, instruction, max_context_tokens)
+    picker = DistractorPicker(samples, fits=budget.fits, stats=stats)
+    hard_wanted = hard_count(num_distractors, hard_share)
+    replacement = int(golden_probability < 1)  # of a golden document that is left out
+    wanted = num_distractors + replacement
+
+    # First see which samples can become a record at all, so that the share of golden ones is exact afterwards.
+    ready, rejects = [], []
+    for row, sample in enumerate(samples):
+        record_seed = int(hashlib.sha256(f"{seed}:{row}:{sample.id}".encode()).hexdigest()[:8], 16)
+        rng = random.Random(record_seed)
+        golden: str | None = sample.context
+        evidence = find_evidence(golden, sample.answer, sample.answer_start)
+        if not budget.fits(golden):
+            golden = trim_around(golden, evidence, budget.fits_now)
+            stats["trimmed_golden"] += golden is not None
+        sentences = split_sentences(sample.context)
+        quotes = [sentences[i] for i in evidence]
+        choice = picker.choose(row, sample, quotes, hard=hard_wanted + replacement, count=wanted, rng=rng)
+        # Where the limit keeps distractors out they may be fewer, but what is shown must not be nothing.
+        needed = wanted - num_distractors if choice.too_long else wanted
+        if refusal := _refusal(sample, golden, quotes, max_context_tokens, needed, len(choice.documents)):
+            field, reason = refusal
+            place = {"source": sample.source, "line": sample.line, "field": field}
+            rejects.append(Reject(**place, reason=reason, row=sample.model_dump()))
+        else:
+            ready.append((sample, golden, quotes, choice, record_seed, rng))
+
+    keep = round(len(ready) * golden_probability)
+    with_golden = set(random.Random(seed).sample(range(len(ready)), keep))
+    records = []
+    for position, (sample, golden, quotes, choice, record_seed, rng) in enumerate(ready):
+        answerable = position in with_golden
+        # In the order in which documents may stay: golden, hard, random. One alone always fits.
+        left_out = int(not answerable)
+        hard, others = choice.mix(hard_wanted + left_out, num_distractors + left_out)
+        documents = [*([golden] if answerable else []), *hard, *others]
+        shown = len(documents)
+        while shown > 1 and sum(map(budget.length, documents[:shown])) > max_context_tokens:
+            shown -= 1
+        context = documents[:shown]
+        rng.shuffle(context)
+        record = RaftRecord(
+            id=sample.id,
+            instruction=instruction,
+            context=context,
+            question=sample.question,
+            answer=format_answer(sample.answer)
+            if answerable or left_out_answer == "memorize"
+            else ABSTENTION,
+            group_id=sample.group_id,
+            golden_index=None,
+            answerable=answerable,
+            n_tokens=0,
+            seed=record_seed,
+            topic=sample.topic,
+        )
+        while True:
+            if answerable:
+                record.golden_index = record.context.index(golden)
+                record.cot = reasoning(quotes, record.golden_index + 1) if add_cot else None
+            record.n_tokens = count_tokens(record, tokenizer)
+            # A whole prompt within the limit needs no second count.
+            if shown == 1 or record.n_tokens <= max_context_tokens:
+                break
+            bare = count_tokens(record.model_copy(update={"context": []}), tokenizer)
+            if record.n_tokens - bare <= max_context_tokens:
+                break
+            shown -= 1
+            record.context.remove(documents[shown])  # what is left of a shuffle is still shuffled
+        records.append(record)
+        beside = shown - answerable
+        stats["dropped_distractors"] += num_distractors + (not answerable) - beside
+        stats["hard"] += min(len(hard), beside)
+        stats["random"] += max(0, beside - len(hard))
+    return records, rejects
+
+
+def _refusal(
+    sample: RawSample, golden: str | None, quotes: Sequence[str], limit: int, needed: int, found: int
+) -> tuple[str, str] | None:
+    """(field, reason) where a sample cannot become a record."""
+    if not answer_cores(sample.answer):
+        return "answer", "답에 글자나 숫자가 없습니다. 답을 다시 적어 주세요."
+    if golden is None and not quotes:
+        return "context", (
+            f"문서가 {limit}토큰보다 긴데 답이 문서에 그대로 나오지 않아 어디를 남겨야 할지 알 수 없습니다. "
+            "답을 문서의 표현으로 고치거나 max_context_tokens를 늘려 주세요."
+        )
+    if golden is None:
+        return "context", (
+            f"근거 문장을 남기고는 문서를 {limit}토큰 안에 줄일 수 없습니다. "
+            "max_context_tokens를 늘리거나 문서를 나누어 주세요."
+        )
+    if found < needed:
+        return "context", (
+            f"답이 들어 있지 않고 {limit}토큰에 들어가는 방해 문서가 {needed}개 필요한데 {found}개뿐입니다. "
+            "문서를 더하거나 num_distractors를 줄이거나 max_context_tokens를 늘려 주세요."
+        )
+    return None

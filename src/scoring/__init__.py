@@ -1,0 +1,53 @@
+"""Answers are scored against references, in Korean (notebook 04).
+
+In: answers and references. Out: ROUGE, BLEU, chrF, cosine, exact match and abstention, over all and a sample.
+"""
+
+from src.scoring.bleu import (
+    bleu_from_statistics,
+    bleu_statistics,
+    chrf_from_statistics,
+    chrf_statistics,
+    compute_bleu,
+    compute_chrf,
+    signatures,
+)
+from src.scoring.correctness import (
+    answer_contained,
+    compute_abstention,
+    compute_answer_contained,
+    compute_char_f1,
+    compute_exact_match,
+    korquad_normalize,
+    normalize_answer,
+)
+from src.scoring.cosine import compute_cosine_similarity
+from src.scoring.embedding import embedder_label, load_embedder
+from src.scoring.metrics import METRICS, load_metric
+from src.scoring.rouge import compute_rouge, lcs_length
+from src.scoring.tokenizers import TOKENIZERS
+
+__all__ = [
+    "METRICS",
+    "TOKENIZERS",
+    "answer_contained",
+    "bleu_from_statistics",
+    "bleu_statistics",
+    "chrf_from_statistics",
+    "chrf_statistics",
+    "compute_abstention",
+    "compute_answer_contained",
+    "compute_bleu",
+    "compute_char_f1",
+    "compute_chrf",
+    "compute_cosine_similarity",
+    "compute_exact_match",
+    "compute_rouge",
+    "embedder_label",
+    "korquad_normalize",
+    "lcs_length",
+    "load_embedder",
+    "load_metric",
+    "normalize_answer",
+    "signatures",
+]

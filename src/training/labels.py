@@ -1,0 +1,181 @@
+"""Records become token ids with labels on the answer only, and labels are audited before an hour is spent on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from src.raft.prompt import CHAT_TEMPLATE_OPTIONS, to_messages
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+IGNORE = -100  # the label that cross-entropy leaves out
+
+
+class LabelAuditError(ValueError):
+    """The labels would teach something else than the answers; the message says what and how to mend it."""
+
+
+def tokenize_records(records: Sequence, tokenizer: PreTrainedTokenizerBase, max_seq_length: int) -> Dataset:
+    """``input_ids``, ``attention_mask`` and ``labels`` of each record, unpadded, all three equally long.
+
+    Labels are the assistant's answer with its EOS; the prompt and whatever a template writes after EOS are -100.
+    A record longer than ``max_seq_length`` tokens is left out and counted in a printed line, never cut: a cut
+    would take the evidence or the EOS away.
+
+    Raises:
+        ValueError: the prompt's tokens are not the beginning of the whole conversation's, or nothing is left.
+    """
+    from datasets import Dataset
+
+    rows = [_tokenize(record, tokenizer) for record in records]
+    kept = [row for row in rows if len(row["input_ids"]) <= max_seq_length]
+    refused = len(rows) - len(kept)
+    if refused:
+        longest = max(len(row["input_ids"]) for row in rows)
+        print(
+            f"{len(rows)}건 가운데 {refused}건은 {max_seq_length}토큰보다 길어 제외했습니다(가장 긴 것 {longest}토큰). "
+            "쓰려면 max_seq_length를 늘리거나 max_context_tokens를 줄여 주세요."
+        )
+    if not kept:
+        raise ValueError(
+            f"학습할 레코드가 없습니다({len(rows)}건 모두 제외). 입력 파일과 max_seq_length를 확인해 주세요."
+        )
+    return Dataset.from_list(kept)
+
+
+def _tokenize(record, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    prompt = _render(tokenizer, to_messages(record, with_answer=False), add_generation_prompt=True)
+    whole = _render(tokenizer, to_messages(record), add_generation_prompt=False)
+    # The template writes BOS itself where the model has one; the tokenizer must not add a second.
+    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
+    start = len(prompt_ids)
+    if ids[:start] != prompt_ids:
+        raise ValueError(
+            "프롬프트가 전체 대화의 앞부분과 토큰 단위로 일치하지 않아 답변의 시작을 찾을 수 없습니다. "
+            "채팅 템플릿의 add_generation_prompt 부분이 답변 바로 앞까지와 같은지 확인해 주세요."
+        )
+    answer = ids[start:]
+    if tokenizer.eos_token_id in answer:  # some templates write a line break after EOS: not to be learned
+        end = len(answer) - answer[::-1].index(tokenizer.eos_token_id)
+        answer = answer[:end] + [IGNORE] * (len(answer) - end)
+    return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": [IGNORE] * start + answer}
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict], *, add_generation_prompt: bool) -> str:
+    return tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=add_generation_prompt, **CHAT_TEMPLATE_OPTIONS
+    )
+
+
+def audit_labels(
+    dataset: Dataset, tokenizer: PreTrainedTokenizerBase, records: Sequence | None = None
+) -> dict:
+    """Read the labels as the loss will, before an hour is spent on them.
+
+    With ``records`` (those the rows were made from, in any order) each row's prompt and answer must also be a
+    record's, whole: a cut answer with a fresh EOS behind it, or a cut context, looks right without them.
+
+    Returns counts over the data set and the first record's decoded ``masked`` and ``supervised`` parts.
+
+    Raises:
+        LabelAuditError: in some record no token or every token is supervised, EOS is not a label, padding is in
+            the loss, BOS stands twice at the beginning, or prompt or answer were cut.
+    """
+    eos, pad, bos = tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id
+    nothing = everything = no_eos = padded = double_bos = cut = strange = tokens = supervised = longest = 0
+    whole = _answers_by_prompt(records, tokenizer) if records is not None else None
+    for row in dataset:
+        ids, mask, labels = row["input_ids"], row["attention_mask"], row["labels"]
+        targets = [label for label in labels if label != IGNORE]
+        nothing += not targets
+        everything += len(targets) == len(labels) > 0
+        no_eos += bool(targets) and targets[-1] != eos
+        padded += any(
+            label != IGNORE and (not seen or (token == pad and pad != eos))
+            for token, seen, label in zip(ids, mask, labels, strict=True)
+        )
+        double_bos += bos is not None and ids[:2] == [bos, bos]
+        tokens += len(ids)
+        supervised += len(targets)
+        longest = max(longest, len(ids))
+        if whole is not None and targets:
+            start = next(i for i, label in enumerate(labels) if label != IGNORE)
+            answers = whole.get(tuple(ids[:start]), ())
+            strange += not answers and len(targets) < len(labels)
+            cut += bool(answers) and tuple(targets) not in answers
+
+    problems = [
+        (len(dataset) == 0, "데이터가 비어 있습니다. tokenize_records의 입력을 확인해 주세요."),
+        (nothing, f"{nothing}건은 학습할 토큰이 하나도 없습니다. 답변이 잘렸거나 비어 있는지 확인해 주세요."),
+        (
+            everything,
+            f"{everything}건은 질문과 문맥까지 모두 학습합니다. 프롬프트 부분의 라벨을 -100으로 바꿔 주세요.",
+        ),
+        (
+            no_eos,
+            f"{no_eos}건은 답변 끝의 EOS가 라벨에 없어 모델이 멈추는 법을 배우지 못합니다. "
+            "답변이 잘리지 않고 EOS로 끝나는지, pad_token을 eos_token으로 바꾸지 않았는지 확인해 주세요.",
+        ),
+        (
+            cut,
+            f"{cut}건은 라벨이 레코드의 답변 전체와 다릅니다. 답변이 잘렸는지 확인하고, "
+            "길이를 맞추려면 자르지 말고 max_seq_length를 늘려 주세요.",
+        ),
+        (
+            strange,
+            f"{strange}건은 프롬프트가 레코드의 것과 다릅니다. 문맥이 잘렸거나 채팅 템플릿이 다른지 확인해 주세요.",
+        ),
+        (padded, f"{padded}건은 패딩이 손실에 들어갑니다. 패딩 자리의 라벨을 -100으로 바꿔 주세요."),
+        (
+            double_bos,
+            f"{double_bos}건은 BOS가 두 번 들어갑니다. 채팅 템플릿을 쓴 글은 add_special_tokens=False로 토큰화해 주세요.",
+        ),
+    ]
+    found = [message for bad, message in problems if bad]
+    if found:
+        raise LabelAuditError(
+            "\n".join(["라벨 점검에서 문제를 찾았습니다.", *(f"- {line}" for line in found)])
+        )
+
+    first = dataset[0]
+    return {
+        "records": len(dataset),
+        "tokens": tokens,
+        "supervised_tokens": supervised,
+        "supervised_share": supervised / tokens,
+        "longest": longest,
+        "masked": tokenizer.decode(
+            [t for t, label in zip(first["input_ids"], first["labels"], strict=True) if label == IGNORE]
+        ),
+        "supervised": tokenizer.decode([label for label in first["labels"] if label != IGNORE]),
+    }
+
+
+def _answers_by_prompt(records: Sequence, tokenizer: PreTrainedTokenizerBase) -> dict[tuple, set[tuple]]:
+    """Each record's prompt tokens and the label tokens that belong to them (a prompt may occur twice)."""
+    answers: dict[tuple, set[tuple]] = {}
+    for row in (_tokenize(record, tokenizer) for record in records):
+        start = next((i for i, label in enumerate(row["labels"]) if label != IGNORE), len(row["labels"]))
+        targets = tuple(label for label in row["labels"] if label != IGNORE)
+        answers.setdefault(tuple(row["input_ids"][:start]), set()).add(targets)
+    return answers
+
+
+def label_pieces(row: dict, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
+    """A tokenized row as (text, supervised) pieces in order: a token each, or the tokens that only together make
+    a character (byte-level vocabularies)."""
+    pieces: list[tuple[str, bool]] = []
+    held: list[int] = []
+    labels = row["labels"]
+    for i, token in enumerate(row["input_ids"]):
+        held.append(token)
+        text, supervised = tokenizer.decode(held), labels[i] != IGNORE
+        last = i + 1 == len(labels) or (labels[i + 1] != IGNORE) != supervised
+        if last or "\ufffd" not in text:
+            pieces.append((text, supervised))
+            held = []
+    return pieces

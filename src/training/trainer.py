@@ -1,0 +1,243 @@
+"""A ``transformers.Trainer`` whose runs can be killed and resumed, and which answers questions while it evaluates.
+
+Imported where a trainer is built, not before: this module needs torch and transformers at once. It overrides a few
+of Trainer's inner methods; tests kill, resume and compare real runs, so a change upstream shows there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import traceback
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list
+from accelerate.utils.memory import should_reduce_batch_size
+from safetensors.torch import load_file, save_file
+from transformers import Trainer
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput, rotate_checkpoints
+
+from src.generation.generate import generate_answers
+from src.profiles import Profile
+from src.qlora.memory import OutOfMemory, explain_out_of_memory
+from src.raft.prompt import to_messages
+from src.scoring.bleu import compute_bleu
+from src.training.checkpoints import STATE, fingerprint, last_complete, problem, seal
+from src.training.labels import IGNORE
+
+ORDER = "order.safetensors"
+
+
+class WorkshopTrainer(Trainer):
+    """Trainer with sealed checkpoints, exact resumption, BLEU at each evaluation and an answer to out of memory.
+
+    ``bleu_records``: records answered at each evaluation (greedy, batched); their corpus BLEU is logged as
+    ``eval_bleu`` beside ``eval_loss``. Answers are generated after the loss and no logits are kept, so memory does
+    not grow with the evaluation set. With several processes each answers them all: the value is the same everywhere.
+    """
+
+    def __init__(self, *args: Any, profile: Profile, bleu_records: Sequence = (), **kwargs: Any) -> None:
+        self.profile = profile
+        self.bleu_records = list(bleu_records)
+        self._ended = False  # the checkpoint being resumed is a run's last
+        self._order: torch.Tensor | None = None  # of the epoch being resumed
+        self._sampler: _ReplayableOrder | None = None
+        super().__init__(*args, **kwargs)
+
+    # --- Training, from the start or from where it stopped ---------------------------------------------------------
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> TrainOutput:
+        """Train; with ``resume_from_checkpoint=True`` go on from the last complete checkpoint, if there is one.
+
+        Raises:
+            OutOfMemory: with the numbers of this run; the batch is never changed behind the learner's back.
+            ValueError: a checkpoint given by its path is incomplete or another run's.
+        """
+        self._run = self.run_fingerprint()
+        checkpoint = self._checkpoint_to_resume(resume_from_checkpoint)
+        self._ended, self._order = False, None
+        if checkpoint is not None:
+            state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+            # Saved at the last step, or at the one that stopped early: nothing is left to train. Trainer itself
+            # would take one more step.
+            control = state["stateful_callbacks"]["TrainerControl"]["args"]
+            self._ended = control["should_training_stop"]
+            self._order = load_file(checkpoint / ORDER)["random_state"]
+        try:
+            return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **kwargs)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            traceback.clear_frames(error.__traceback__)  # they hold the step's activations
+            torch.cuda.empty_cache()
+            raise OutOfMemory(explain_out_of_memory(self.profile, error)) from error
+
+    def run_fingerprint(self) -> str:
+        """What a checkpoint must agree with to be resumed: data in its order, model, adapter, settings, versions."""
+        a = self.args
+        settings = [
+            a.num_train_epochs,
+            a.max_steps,
+            a.learning_rate,
+            str(a.lr_scheduler_type),
+            a.warmup_steps,
+        ]
+        settings += [a.per_device_train_batch_size, a.gradient_accumulation_steps, a.world_size, str(a.optim)]
+        settings += [a.seed, a.data_seed, a.eval_steps, a.save_steps, a.bf16, a.weight_decay, a.max_grad_norm]
+        settings += [str(a.train_sampling_strategy), self.profile.early_stopping_patience]
+        adapters = getattr(self.model, "peft_config", {})
+        adapter = {name: config.to_dict() for name, config in adapters.items()}
+        for config in adapter.values():  # sets have no order of their own
+            config["target_modules"] = sorted(config["target_modules"] or [])
+        data = [fingerprint(*(part[k] for k in ("input_ids", "labels"))) for part in self._datasets()]
+        versions = [version(name) for name in ("torch", "transformers", "peft", "bitsandbytes", "accelerate")]
+        return fingerprint(settings, adapter, data, versions)
+
+    def _datasets(self) -> list:
+        return [data[:] for data in (self.train_dataset, self.eval_dataset) if data is not None]
+
+    def _checkpoint_to_resume(self, wanted: str | bool | None) -> Path | None:
+        if not wanted:
+            return None
+        if wanted is not True:
+            if reason := problem(wanted, self._run):
+                raise ValueError(f"{wanted}에서 이어서 학습할 수 없습니다. {reason}.")
+            return Path(wanted)
+        found, skipped = last_complete(self.args.output_dir, self._run)
+        if self.is_world_process_zero():
+            for folder, reason in skipped:
+                print(f"{folder.name}은 건너뜁니다. {reason}.")
+            print(
+                f"{found.name}에서 이어서 학습합니다."
+                if found
+                else "이어서 쓸 체크포인트가 없어 처음부터 학습합니다."
+            )
+        return found
+
+    def _run_epoch(self, **kwargs: Any) -> None:
+        if self._ended:
+            self.control.should_training_stop = True
+            return
+        if kwargs["steps_trained_in_current_epoch"]:  # resumed within it; a new epoch draws its own order
+            self._sampler.replay = self._order
+        self._order = None
+        super()._run_epoch(**kwargs)
+
+    def _get_train_sampler(self, train_dataset=None) -> torch.utils.data.Sampler:
+        data = self.train_dataset if train_dataset is None else train_dataset
+        # The batch of all processes together, so that the order does not depend on how many there are.
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+        self._sampler = _ReplayableOrder(batch, lengths=[len(ids) for ids in data["input_ids"]])
+        return self._sampler
+
+    # --- Checkpoints -----------------------------------------------------------------------------------------------
+
+    def _save_checkpoint(self, model, trial) -> None:
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            shutil.rmtree(folder, ignore_errors=True)  # what a kill left there, or another run
+        self.accelerator.wait_for_everyone()
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        super()._save_checkpoint(model, trial)
+        self.args.save_total_limit = limit
+        self.accelerator.wait_for_everyone()  # every process has written its random state
+        if self.args.should_save:
+            save_file({"random_state": self._sampler.drawn_from}, folder / ORDER)
+            seal(folder, self._run)
+            # Only now: until this one is sealed, the one before it is the one to resume from.
+            rotate_checkpoints(str(folder.parent), limit, self.state.best_model_checkpoint, use_mtime=True)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        """The adapter alone, as safetensors: no pickled arguments, no copy of the tokenizer in each checkpoint."""
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            model = self.accelerator.unwrap_model(self.model)
+            model.save_pretrained(str(folder), state_dict=state_dict, save_embedding_layers=False)
+            (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form of a model card
+
+    def training_step(self, model, *args: Any, **kwargs: Any) -> torch.Tensor:
+        with _attention_for_training(self.accelerator.unwrap_model(model)):
+            return super().training_step(model, *args, **kwargs)
+
+    def compute_loss(
+        self,
+        model,
+        inputs: dict,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ):
+        """The same loss, from logits at the answers alone: elsewhere they are the largest tensors of a step, made to
+        be thrown away. The adapter is the same bit for bit (a test trains both ways)."""
+        if not return_outputs or self.args.prediction_loss_only:  # nobody looks at the logits
+            labels = inputs["labels"]
+            first = int((labels != IGNORE).any(dim=0).int().argmax())
+            keep = labels.shape[1] - first + 1  # from the token before, which predicts it
+            inputs = {**inputs, "labels": labels[:, -keep:], "logits_to_keep": keep}
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    # --- Answers beside the loss -----------------------------------------------------------------------------------
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        if self.bleu_records:
+            output.metrics[f"{metric_key_prefix}_bleu"] = self._bleu()
+        return output
+
+    def _bleu(self) -> float:
+        with torch.random.fork_rng():  # training goes on as if nothing had been asked
+            answers = generate_answers(
+                self.model,
+                self.processing_class,
+                [to_messages(record, with_answer=False) for record in self.bleu_records],
+                max_new_tokens=self.profile.max_new_tokens,
+                batch_size=self.profile.generation_batch_size,
+            )
+        references = [to_messages(record)[-1]["content"] for record in self.bleu_records]
+        return compute_bleu(answers, references)["bleu"]
+
+
+@contextlib.contextmanager
+def _attention_for_training(model: Any) -> Iterator[None]:
+    """Plain matrix products on a CPU: the backward pass of torch's fused attention kernel is slow there.
+
+    Answering and evaluating keep the fused one, whose forward pass is the faster of the two.
+    """
+    if model.device.type != "cpu":
+        yield
+        return
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+class _ReplayableOrder(LengthGroupedSampler):
+    """Batches of like length, in an order that is the same in every process and can be drawn again.
+
+    The order of an epoch comes from torch's random state at its beginning. Trainer restores the state of the moment
+    of saving, which after the first epoch gives another order; so the state at the draw is kept and saved too.
+    """
+
+    replay: torch.Tensor | None = None  # the random state to draw the next order from
+    drawn_from: torch.Tensor | None = None
+
+    def __iter__(self) -> Iterator[int]:
+        if self.replay is not None:
+            torch.set_rng_state(self.replay)
+            self.replay = None
+        self.drawn_from = torch.get_rng_state()
+        # Dropout may have taken the processes' random states apart: the first one's order counts.
+        order = [list(super().__iter__())]
+        return iter(broadcast_object_list(order)[0])
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or should_reduce_batch_size(error)

@@ -1,0 +1,177 @@
+"""Every drill's fault is found by our tools, and the healthy run by none of them; the diagnosis by itself."""
+
+from __future__ import annotations
+
+import gc
+import math
+
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from src.classroom import drills, meters, practice
+from src.classroom.checks import hint_for
+from src.training.diagnosis import diagnose_history
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_outputs(tmp_path_factory):
+    """The drills make their records where notebooks 01 and 02 have not run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKSHOP_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
+        yield
+
+
+def test_the_tools_find_nothing_in_the_healthy_run():
+    assert practice.findings(practice.healthy()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pad-eos", "EOS가 라벨에 없어"),
+        ("full-text", "질문과 문맥까지 모두 학습"),
+        ("template", "프롬프트가 레코드의 것과 다릅니다"),
+        ("rate-high", "튀어 올랐습니다"),
+        ("rate-low", "거의 내려가지 않았습니다"),
+        ("overfitting", "과적합입니다"),
+        ("targets", "LoRA 대상 out_proj에 맞는 층이"),
+        ("memory", "메모리가 모자라 학습을 멈췄습니다"),
+    ],
+)
+def test_a_drill_is_found_and_mended(name, words, capsys):
+    drill = drills.run(name)
+    assert len(drill.found) == 1 and words in drill.found[0]
+    assert drill.left == []
+    shown = capsys.readouterr().out
+    assert drill.title in shown and words in shown
+    assert all(broken != mended for _, broken, mended in drill.symptoms)
+
+
+def test_every_drill_is_tested_by_name():
+    names = next(
+        mark for mark in test_a_drill_is_found_and_mended.pytestmark if mark.name == "parametrize"
+    ).args[1]
+    assert [name for name, _ in names] == list(drills.DRILLS)
+
+
+def test_the_small_card_counts_what_autograd_keeps_and_lets_go_of():
+    x = torch.randn(1000, requires_grad=True)
+    with meters.SmallCard() as card:
+        y = (x * x).sum()  # keeps x twice
+        assert card.held == 2 * x.nbytes
+        y.backward()
+        del y
+        gc.collect()
+    assert (card.held, card.peak) == (0, 2 * x.nbytes)
+    with (
+        meters.SmallCard(capacity=x.nbytes) as card,
+        pytest.raises(torch.OutOfMemoryError, match="out of memory"),
+    ):
+        (x * x).sum()
+
+
+def history(losses, evals=(), every=2):
+    """A table as ``loss_history`` makes it: a training loss a step, an evaluation loss at every second."""
+    rows = [
+        {"step": i + 1, "loss": loss, "eval_loss": math.nan, "learning_rate": 1e-3}
+        for i, loss in enumerate(losses)
+    ]
+    for i, loss in enumerate(evals):
+        rows[every * (i + 1) - 1]["eval_loss"] = loss
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("losses", "evals", "words"),
+    [
+        ([2.0, 1.2, 0.8, 0.7, 0.6, 0.6], [1.1, 0.8, 0.7], []),
+        ([2.0, 2.4, 1.5, 0.9, 0.7, 0.6], [], []),  # a hard first batch or two
+        ([2.0, 9.0, 8.0, 7.5, 7.4, 7.4], [], ["튀어 올랐습니다"]),
+        ([1.0, 9.0, 9.0, 9.0, 9.0, 9.0], [], ["튀어 올랐습니다"]),
+        ([2.0, 0.5, 0.4, 1.5, 1.9, 1.9], [], ["튀어 올랐습니다"]),  # learned, then lost again
+        ([2.0, 1.0, 0.5, 0.0, 0.0, 0.0], [], ["0이거나 NaN"]),  # how Trainer logs NaN
+        ([2.0, 1.0, math.nan, math.nan, math.nan, math.nan], [], ["0이거나 NaN"]),
+        ([2.0, 2.1, 1.9, 2.0, 2.1, 1.9], [], ["거의 내려가지 않았습니다"]),
+        ([2.0, 1.0, 0.6, 0.5, 0.45, 0.4], [1.0, 0.9, 1.2], ["과적합"]),  # risen
+        ([2.0, 0.5, 0.1, 0.02, 0.01, 0.01], [1.0, 0.9, 0.9], ["과적합"]),  # far apart
+        ([2.0, 1.0], [], []),  # too little to say
+    ],
+)
+def test_diagnosis(losses, evals, words):
+    found = diagnose_history(history(losses, evals))
+    assert len(found) == len(words) and all(word in text for word, text in zip(words, found, strict=True))
+
+
+@settings(max_examples=30)
+@given(
+    start=st.floats(0.5, 10),
+    share=st.floats(0.05, 0.6),
+    noise=st.lists(st.floats(0.9, 1.1), min_size=12, max_size=12),
+)
+def test_a_falling_loss_with_noise_is_healthy(start, share, noise):
+    losses = [start * share ** (i / 11) * wobble for i, wobble in enumerate(noise)]
+    assert diagnose_history(history(losses, [loss * 1.1 for loss in losses[1::2]])) == []
+
+
+@settings(max_examples=30)
+@given(scale=st.floats(1e-3, 1e3))
+def test_a_diagnosis_does_not_depend_on_the_scale(scale):
+    for losses in (
+        [2.0, 9.0, 8.0, 7.5, 7.4, 7.4],
+        [2.0, 2.1, 1.9, 2.0, 2.1, 1.9],
+        [2.0, 1.2, 0.8, 0.7, 0.6, 0.6],
+    ):
+        scaled = diagnose_history(history([loss * scale for loss in losses]))
+        assert [text.split("(")[0] for text in scaled] == [
+            text.split("(")[0] for text in diagnose_history(history(losses))
+        ]
+
+
+def test_tensor_bytes_counts_a_storage_once_and_forgets_it():
+    with meters.TensorBytes() as meter:
+        x = torch.zeros(1000)
+        y = x.view(10, 100)
+        array = torch.ones(500).numpy()  # numpy holds the tensor's memory
+        assert meter.held == 6000
+        del x
+        assert meter.held == 6000  # y still looks at it
+        del y, array
+        gc.collect()
+    assert (meter.held, meter.peak) == (0, 6000)
+
+
+def test_evaluation_without_gathered_logits_does_not_grow_with_its_records(tmp_path):
+    """Peak bytes of tensors at 1, 4 and 16 times the records, against Trainer's gathering for compute_metrics."""
+    from datasets import concatenate_datasets
+
+    trainer = practice.short_trainer(str(tmp_path), count=4)
+    trainer.args.per_device_eval_batch_size = 2
+    row = practice.healthy_rows().select([0] * 2)
+    peaks = {}
+    for gather in (False, True):
+        trainer.args.prediction_loss_only = not gather
+        for times in (1, 4, 16):
+            loader = trainer.get_eval_dataloader(concatenate_datasets([row] * times))
+            with meters.TensorBytes() as meter:
+                trainer.evaluation_loop(loader, "memory")
+            peaks[gather, times] = meter.peak
+    logits = 2 * len(row[0]["input_ids"]) * len(practice.tokenizer()) * 4
+    assert peaks[False, 16] < peaks[False, 1] + 0.05 * logits
+    assert peaks[True, 16] > peaks[True, 1] + 14 * logits
+
+
+def test_the_diagnosis_exercise_answers_back():
+    right = {"가": "학습률이 작음", "나": "과적합", "다": "정상"}
+    assert hint_for("03-diagnose", right) is None
+    wrong = [
+        right | {"가": "정상"},
+        right | {"나": "정상"},
+        right | {"다": "과적합"},
+        right | {"가": "?"},
+        "과적합",
+    ]
+    hints = [hint_for("03-diagnose", answer) for answer in wrong]
+    assert all(hints) and len(set(hints)) == len(hints)

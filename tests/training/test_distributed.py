@@ -1,0 +1,93 @@
+"""The script, on one process and on two that share its batch: the same training, within bf16's rounding."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from src.profiles import ROOT
+
+NUMBERS = {
+    "lora_r": 8,
+    "batch_size": 4,
+    "epochs": 3,
+    "learning_rate": 2e-3,
+    "eval_batch_size": 8,
+    "eval_steps": 4,
+    "logging_steps": 1,
+    "max_seq_length": 256,
+    "max_new_tokens": 4,
+    "bleu_records": 3,
+}
+LAUNCHERS = {
+    1: ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"],
+    2: ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+}
+
+
+@pytest.fixture
+def trained(tmp_path, random_base_dir, records):
+    numbers = tmp_path / "numbers.json"
+    numbers.write_text(json.dumps(NUMBERS), encoding="utf-8")
+
+    def run(processes: int) -> tuple[dict, dict, str]:
+        outputs = tmp_path / str(processes)
+        artifacts = outputs / "random" / "artifacts"
+        artifacts.mkdir(parents=True)
+        for split in ("train", "validation", "test"):
+            lines = [json.dumps(record, ensure_ascii=False) for record in records]
+            (artifacts / f"clean_{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        worker = [str(ROOT / "tests" / "helpers" / "parallel_run.py"), str(random_base_dir), str(numbers)]
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONPATH": str(ROOT),
+            "WORKSHOP_OUTPUTS": str(outputs),
+        }
+        done = subprocess.run(
+            [sys.executable, *LAUNCHERS[processes], *worker],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        log = json.loads((artifacts / "training_log.json").read_text(encoding="utf-8"))
+        return log, load_file(artifacts / "adapter" / "adapter_model.safetensors"), done.stdout
+
+    return run
+
+
+def test_two_processes_train_as_one(trained):
+    (one, alone, out), (two, shared, _) = trained(1), trained(2)
+    assert one["steps"] == two["steps"] == 12 and "어댑터:" in out
+    losses = [[row["loss"] for row in log["history"]] for log in (one, two)]
+    # Each run rounds its logits to bf16, half a unit in the last place at a time, and every kind of CPU rounds in an
+    # order of its own: the two may stand one unit apart.
+    unit = torch.finfo(torch.bfloat16).eps
+    assert losses[1] == pytest.approx(losses[0], rel=unit)
+    assert losses[0][-1] < losses[0][0] - 0.1  # it did train
+    evaluations = [[row["eval_loss"] for row in log["history"] if row["eval_loss"]] for log in (one, two)]
+    assert evaluations[1] == pytest.approx(evaluations[0], rel=unit)
+    assert alone.keys() == shared.keys()
+    # B starts at zero, so all of it was learned. Adam makes steps of equal size from gradients of any size: where a
+    # gradient is nearly zero, rounding decides its sign. Hence the norm, not the largest difference.
+    learned = [name for name in alone if "lora_B" in name]
+    gap = sum(float((alone[n] - shared[n]).pow(2).sum()) for n in learned) ** 0.5
+    size = sum(float(alone[n].pow(2).sum()) for n in learned) ** 0.5
+    assert gap < 0.05 * size
+
+
+def test_the_accelerate_configurations_can_be_read():
+    folder = ROOT / "configs"
+    assert {path.name for path in folder.glob("*.yaml")} == {"multi_gpu.yaml", "fsdp_qlora.yaml"}
+    fsdp = yaml.safe_load((folder / "fsdp_qlora.yaml").read_text(encoding="utf-8"))
+    assert fsdp["distributed_type"] == "FSDP" and fsdp["mixed_precision"] == "bf16"

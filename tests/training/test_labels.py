@@ -1,0 +1,187 @@
+"""Labels on the answer only, and an audit that can fail."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+from datasets import Dataset
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from src.raft.prompt import to_messages
+from src.training.labels import IGNORE, LabelAuditError, audit_labels, label_pieces, tokenize_records
+
+
+def test_labels_are_the_answer_and_its_eos(records, tokenizer):
+    dataset = tokenize_records(records, tokenizer, 256)
+    assert len(dataset) == len(records)
+    assert set(dataset.column_names) == {"input_ids", "attention_mask", "labels"}
+    for record, row in zip(records, dataset, strict=True):
+        targets = [label for label in row["labels"] if label != IGNORE]
+        assert tokenizer.decode(targets) == record["answer"] + "<eos>"
+        start = row["labels"].index(targets[0])
+        assert row["labels"] == [IGNORE] * start + row["input_ids"][start:]
+        prompt = tokenizer.decode(row["input_ids"][:start])
+        assert prompt == tokenizer.apply_chat_template(
+            to_messages(record, with_answer=False), tokenize=False, add_generation_prompt=True
+        )
+
+
+def test_reasoning_is_supervised_too(records, tokenizer):
+    record = {**records[0], "cot": "문서 1에 소비 전력이 있습니다."}
+    row = tokenize_records([record], tokenizer, 256)[0]
+    text = tokenizer.decode([label for label in row["labels"] if label != IGNORE])
+    assert text.startswith("문서 1에 소비 전력이 있습니다.") and record["answer"] in text
+
+
+def test_what_a_template_writes_after_eos_is_not_learned(records, tokenizer, monkeypatch):
+    template = tokenizer.chat_template.replace("{{ eos_token }}", "{{ eos_token }}\n")
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    row = tokenize_records(records[:1], tokenizer, 256)[0]
+    assert row["labels"][-2:] == [tokenizer.eos_token_id, IGNORE]
+    assert tokenizer.decode(row["input_ids"][-1]) == "\n"
+
+
+def test_too_long_records_are_counted_and_never_cut(records, tokenizer, capsys):
+    lengths = [len(row["input_ids"]) for row in tokenize_records(records, tokenizer, 256)]
+    limit = sorted(lengths)[5]
+    kept = tokenize_records(records, tokenizer, limit)
+    refused = sum(length > limit for length in lengths)
+    assert 0 < refused and len(kept) == len(records) - refused
+    assert f"{refused}건은 {limit}토큰보다 길어" in capsys.readouterr().out
+    assert all(row["labels"][-1] == tokenizer.eos_token_id for row in kept)
+    with pytest.raises(ValueError, match="학습할 레코드가 없습니다"):
+        tokenize_records(records, tokenizer, 3)
+
+
+def test_a_template_whose_prompt_is_no_prefix_is_refused(records, tokenizer, monkeypatch):
+    template = tokenizer.chat_template.replace(
+        "{% if add_generation_prompt %}", "{% if add_generation_prompt %}생각: "
+    )
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    with pytest.raises(ValueError, match="답변의 시작을 찾을 수 없습니다"):
+        tokenize_records(records, tokenizer, 256)
+
+
+def test_audit_reports_what_is_learned(records, tokenizer):
+    report = audit_labels(tokenize_records(records, tokenizer, 256), tokenizer)
+    assert report["records"] == 16
+    assert report["supervised"] == records[0]["answer"] + "<eos>"
+    assert records[0]["question"] in report["masked"] and records[0]["answer"] not in report["masked"]
+    assert report["supervised_share"] == report["supervised_tokens"] / report["tokens"]
+    assert 0.05 < report["supervised_share"] < 0.5
+
+
+def _nothing(row, tokenizer):
+    return {"labels": [IGNORE] * len(row["labels"])}
+
+
+def _everything(row, tokenizer):
+    return {"labels": row["input_ids"]}
+
+
+def _no_eos(row, tokenizer):
+    return {"labels": [*row["labels"][:-1], IGNORE]}
+
+
+def _padding(row, tokenizer):
+    return {
+        "input_ids": row["input_ids"] + [tokenizer.pad_token_id],
+        "attention_mask": row["attention_mask"] + [0],
+        "labels": row["labels"] + [tokenizer.pad_token_id],
+    }
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (_nothing, "학습할 토큰이 하나도 없습니다"),
+        (_everything, "모두 학습합니다"),
+        (_no_eos, "EOS가 라벨에 없어"),
+        (_padding, "패딩이 손실에"),
+    ],
+)
+def test_audit_finds_a_single_broken_record(records, tokenizer, break_it, message):
+    rows = tokenize_records(records, tokenizer, 256).to_list()
+    rows[7] |= break_it(rows[7], tokenizer)
+    with pytest.raises(LabelAuditError, match=f"1건은.*{message}"):
+        audit_labels(Dataset.from_list(rows), tokenizer)
+
+
+def test_audit_finds_a_doubled_bos(records, tokenizer):
+    tokenizer = deepcopy(tokenizer)
+    tokenizer.bos_token = "<|system|>"
+    bos = tokenizer.convert_tokens_to_ids("<|system|>")
+    rows = tokenize_records(records, tokenizer, 256).to_list()
+    assert rows[0]["input_ids"][0] == bos
+    rows[0] = {
+        "input_ids": [bos, *rows[0]["input_ids"]],
+        "attention_mask": [1, *rows[0]["attention_mask"]],
+        "labels": [IGNORE, *rows[0]["labels"]],
+    }
+    with pytest.raises(LabelAuditError, match="1건은 BOS가 두 번"):
+        audit_labels(Dataset.from_list(rows), tokenizer)
+
+
+def cut_answer(row, tokenizer, tokens=2):
+    """What a pipeline does that cuts to a length and puts EOS back: nothing in the row itself gives it away."""
+    ids = [*row["input_ids"][: -1 - tokens], tokenizer.eos_token_id]
+    labels = [*row["labels"][: -1 - tokens], tokenizer.eos_token_id]
+    return {"input_ids": ids, "labels": labels, "attention_mask": [1] * len(ids)}
+
+
+def cut_context(row, tokenizer):
+    return {name: [*values[:5], *values[9:]] for name, values in row.items()}
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"), [(cut_answer, "답변 전체와 다릅니다"), (cut_context, "프롬프트가 레코드의 것과")]
+)
+def test_audit_finds_what_was_cut_when_it_has_the_records(records, tokenizer, break_it, message):
+    rows = tokenize_records(records, tokenizer, 256).to_list()
+    audit_labels(Dataset.from_list(rows), tokenizer, records)
+    rows[7] |= break_it(rows[7], tokenizer)
+    broken = Dataset.from_list(rows)
+    assert audit_labels(broken, tokenizer)["records"] == 16  # looks right by itself
+    with pytest.raises(LabelAuditError, match=f"1건은.*{message}"):
+        audit_labels(broken, tokenizer, records)
+
+
+def test_audit_accepts_two_answers_to_one_prompt_and_left_out_records(records, tokenizer):
+    twice = [*records, {**records[0], "answer": "문맥에 따르면 모릅니다."}]
+    rows = tokenize_records(twice, tokenizer, 256)
+    assert audit_labels(rows.select([16, 0, 3]), tokenizer, twice)["records"] == 3
+
+
+def test_rows_cut_at_a_length_have_no_eos(records, tokenizer):
+    rows = [
+        {k: v[:40] for k, v in row.items()} for row in tokenize_records(records, tokenizer, 256).to_list()
+    ]
+    rows = [row for row in rows if any(label != IGNORE for label in row["labels"])] or [
+        {"input_ids": [5, 6, 7], "attention_mask": [1, 1, 1], "labels": [IGNORE, 6, 7]}
+    ]
+    with pytest.raises(LabelAuditError, match=f"{len(rows)}건은 답변 끝의 EOS가 라벨에 없어"):
+        audit_labels(Dataset.from_list(rows), tokenizer)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(question=TEXT, answer=TEXT, documents=st.lists(TEXT, max_size=3))
+def test_any_text_is_labelled_from_its_answer_to_eos(tokenizer, question, answer, documents):
+    record = {
+        "instruction": "답하세요.",
+        "context": documents,
+        "question": question,
+        "answer": answer,
+        "cot": None,
+    }
+    row = tokenize_records([record], tokenizer, 10_000)[0]
+    targets = [label for label in row["labels"] if label != IGNORE]
+    assert tokenizer.decode(targets) == answer + "<eos>"
+    assert audit_labels([row], tokenizer, [record])["supervised_tokens"] == len(targets)
+    pieces = label_pieces(row, tokenizer)
+    assert "".join(text for text, _ in pieces) == tokenizer.decode(row["input_ids"])
+    assert "".join(text for text, on in pieces if on) == answer + "<eos>"
