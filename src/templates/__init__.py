@@ -1,0 +1,38 @@
+"""HTML pages from Jinja2 templates, everything escaped: what a file or a model wrote is shown and never run.
+
+In: a template of this folder and values. Out: one page that fetches nothing.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """``template`` (``"comparison.html.j2"``) with ``values``; only ``markupsafe.Markup`` goes in as it is."""
+    return _environment().get_template(template).render(**values)
+
+
+def write_page(path: str | Path, template: str, **values: Any) -> Path:
+    """``render`` into ``path``, whose folder is created. A lone surrogate has no UTF-8 and becomes "?": a page must
+    not fail on a cut emoji."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(template, **values), encoding="utf-8", errors="replace")
+    return path
