@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from unittest.mock import patch
 
 from benchmarks import machine, write_section
+from src.data.corpus import read_corpus
 from src.data.schemas import RaftRecord, RawSample
 from src.data.splitting import split_by_group
-from src.pipeline import read_corpus
 from src.profiles import PROFILES
 from src.qlora.loading import load_tokenizer
 from src.raft import distractors

@@ -62,7 +62,8 @@ def evaluate(way: str, records: int, times: int) -> tuple[float, float]:
     from transformers import Trainer
 
     from src.classroom.meters import TensorBytes
-    from src.pipeline import load_clean_records, pick
+    from src.data.splitting import pick
+    from src.pipeline import load_clean_records
     from src.qlora.adapters import attach_adapter
     from src.qlora.configs import build_bnb_config
     from src.qlora.loading import load_base_model, load_tokenizer

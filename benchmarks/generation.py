@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from benchmarks import machine, write_section
+from src.data.splitting import pick
 from src.generation.generate import generate_answers
-from src.pipeline import load_clean_records, load_tuned_model, pick
+from src.pipeline import load_clean_records, load_tuned_model
 from src.profiles import active_profile
 from src.qlora.loading import load_tokenizer
 from src.raft.prompt import to_messages

@@ -15,10 +15,10 @@ import numpy as np
 
 from benchmarks import machine, write_section
 from src import scoring
+from src.data.corpus import read_corpus
 from src.data.text import split_sentences
 from src.evaluation.comparison import STATISTICS, score_sides
 from src.evaluation.resampling import mean_statistic, paired_differences
-from src.pipeline import read_corpus
 from src.profiles import PROFILES
 from src.raft.answers import ABSTENTION, format_answer, strip_answer_form
 from src.scoring import bleu as overlap

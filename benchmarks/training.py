@@ -26,7 +26,8 @@ from datasets import Dataset
 from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainerCallback
 
 from benchmarks import machine, write_section
-from src.pipeline import load_clean_records, pick
+from src.data.splitting import pick
+from src.pipeline import load_clean_records
 from src.profiles import PROFILES
 from src.qlora.adapters import attach_adapter
 from src.qlora.configs import build_bnb_config, build_lora_config

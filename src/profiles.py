@@ -30,52 +30,58 @@ class HubData:
     licence: str
 
 
+RAW_FILES = ("data/raw/support_qa.json", "data/raw/support_qa.jsonl", "data/raw/support_qa.csv")
+
+
 @dataclass(frozen=True)
 class Profile:
-    """One way to run the same cells. Lengths are in tokens, probabilities and ratios in 0-1."""
+    """One way to run the same cells. Lengths are in tokens, probabilities and ratios in 0-1. What has a value here is
+    the same in every profile, unless one says otherwise below."""
 
     name: str
     # What is loaded
     model: str  # a key of src.qlora.MODELS
     embedder: str  # a path below the checkout, or a hub id
     # Data and RAFT (arXiv 2403.10131)
-    data_files: tuple[str, ...]  # paths below the checkout
-    hub_data: HubData | None  # None: no network
-    max_context_length: int  # characters of one document; a longer one is refused
-    validation_ratio: float
-    test_ratio: float
     num_distractors: int
-    golden_probability: float
-    hard_share: float
     max_context_tokens: int
-    add_cot: bool
     # Lengths
     max_seq_length: int
     max_new_tokens: int
     # LoRA (arXiv 2106.09685)
-    lora_r: int
-    lora_alpha: int
     lora_dropout: float
     # Training
     epochs: float
     learning_rate: float
-    warmup_ratio: float
     batch_size: int
     gradient_accumulation_steps: int
     eval_batch_size: int
     logging_steps: int
     eval_steps: int
     max_validation_records: int
-    bleu_records: int  # validation questions answered at each evaluation; 0: none
-    early_stopping_patience: int  # evaluations without a lower loss before training stops; 0: never
-    optim: str
     gradient_checkpointing: bool
     # Evaluation
     max_test_records: int
-    open_book_questions: int  # asked again with what a retriever brings
     generation_batch_size: int
-    bootstrap_samples: int
-    few_shot_examples: int  # shown to the base as the third system
+
+    hub_data: HubData | None = None  # None: no network
+    data_files: tuple[str, ...] = RAW_FILES  # paths below the checkout
+    max_context_length: int = 2048  # characters of one document; a longer one is refused
+    validation_ratio: float = 0.1
+    test_ratio: float = 0.1
+    golden_probability: float = 0.8
+    hard_share: float = 0.5
+    add_cot: bool = False
+    compute_dtype: str = "bfloat16"  # torch's name of what 4-bit weights are multiplied in
+    lora_r: int = 16
+    lora_alpha: int = 32
+    warmup_ratio: float = 0.03
+    bleu_records: int = 16  # validation questions answered at each evaluation; 0: none
+    early_stopping_patience: int = 3  # evaluations without a lower loss before training stops; 0: never
+    optim: str = "paged_adamw_8bit"
+    open_book_questions: int = 80  # asked again with what a retriever brings
+    bootstrap_samples: int = 2000
+    few_shot_examples: int = 2  # shown to the base as the third system
     seed: int = 42
 
     @property
@@ -91,8 +97,6 @@ class Profile:
         return path
 
 
-RAW_FILES = ("data/raw/support_qa.json", "data/raw/support_qa.jsonl", "data/raw/support_qa.csv")
-
 # No derivative of it may be passed on, so what is made from it stays below outputs/, which is never committed.
 # The revision is the one that public projects name beside its 60,407 rows; it could not be opened from here.
 KORQUAD = HubData(
@@ -104,82 +108,52 @@ KORQUAD = HubData(
 )
 
 PROFILES: dict[str, Profile] = {
-    "tiny": Profile(
-        name="tiny",
-        model="tiny",
-        embedder="data/tiny/embedder",
-        data_files=RAW_FILES,
-        hub_data=None,
-        max_context_length=2048,
-        validation_ratio=0.1,
-        test_ratio=0.1,
-        num_distractors=2,
-        golden_probability=0.8,
-        hard_share=0.5,
-        max_context_tokens=512,
-        add_cot=False,
-        max_seq_length=640,
-        max_new_tokens=48,
-        lora_r=16,
-        lora_alpha=32,
-        lora_dropout=0.0,
-        epochs=1.3,
-        learning_rate=6e-4,
-        warmup_ratio=0.03,
-        batch_size=8,
-        gradient_accumulation_steps=1,
-        eval_batch_size=32,
-        logging_steps=20,
-        eval_steps=130,
-        max_validation_records=96,
-        bleu_records=16,
-        early_stopping_patience=3,
-        optim="paged_adamw_8bit",
-        gradient_checkpointing=False,
-        max_test_records=400,
-        open_book_questions=80,
-        generation_batch_size=64,
-        bootstrap_samples=2000,
-        few_shot_examples=2,
-    ),
-    "rtx4090": Profile(
-        name="rtx4090",
-        model="exaone-3.0-7.8b",
-        embedder="intfloat/multilingual-e5-small",
-        data_files=RAW_FILES,
-        hub_data=KORQUAD,
-        max_context_length=2048,
-        validation_ratio=0.1,
-        test_ratio=0.1,
-        num_distractors=4,
-        golden_probability=0.8,
-        hard_share=0.5,
-        max_context_tokens=1536,
-        add_cot=False,
-        max_seq_length=2048,
-        max_new_tokens=128,
-        lora_r=16,
-        lora_alpha=32,
-        lora_dropout=0.05,
-        epochs=3.0,
-        learning_rate=2e-4,
-        warmup_ratio=0.03,
-        batch_size=4,
-        gradient_accumulation_steps=4,
-        eval_batch_size=4,
-        logging_steps=10,
-        eval_steps=100,
-        max_validation_records=200,
-        bleu_records=16,
-        early_stopping_patience=3,
-        optim="paged_adamw_8bit",
-        gradient_checkpointing=True,
-        max_test_records=320,
-        open_book_questions=80,
-        generation_batch_size=16,
-        bootstrap_samples=2000,
-        few_shot_examples=2,
-    ),
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="tiny",
+            model="tiny",
+            embedder="data/tiny/embedder",
+            num_distractors=2,
+            max_context_tokens=512,
+            max_seq_length=640,
+            max_new_tokens=48,
+            lora_dropout=0.0,
+            epochs=1.3,
+            learning_rate=6e-4,
+            batch_size=8,
+            gradient_accumulation_steps=1,
+            eval_batch_size=32,
+            logging_steps=20,
+            eval_steps=130,
+            max_validation_records=96,
+            gradient_checkpointing=False,
+            max_test_records=400,
+            generation_batch_size=64,
+        ),
+        Profile(
+            name="rtx4090",
+            model="exaone-3.0-7.8b",
+            embedder="intfloat/multilingual-e5-small",
+            hub_data=KORQUAD,
+            num_distractors=4,
+            max_context_tokens=1536,
+            max_seq_length=2048,
+            max_new_tokens=128,
+            lora_dropout=0.05,
+            epochs=3.0,
+            learning_rate=2e-4,
+            batch_size=4,
+            gradient_accumulation_steps=4,
+            eval_batch_size=4,
+            logging_steps=10,
+            eval_steps=100,
+            max_validation_records=200,
+            gradient_checkpointing=True,
+            max_test_records=320,
+            generation_batch_size=16,
+        ),
+    )
 }
 
 

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from src import pipeline
     from src.profiles import active_profile
-    from src.qlora.memory import OutOfMemory
+    from src.qlora.fitting import OutOfMemory
 
     parser = argparse.ArgumentParser(
         prog="python -m src.train", description="프로파일대로 어댑터를 학습합니다."

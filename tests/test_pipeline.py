@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from src import pipeline
+from src.data.corpus import read_corpus
 from src.data.schemas import RaftRecord
 from src.data.splitting import LeakageError
 from src.profiles import KORQUAD, PROFILES, ROOT, HubData
@@ -64,19 +65,17 @@ def test_tiny_needs_no_network_and_rtx4090_names_its_licence(monkeypatch):
 
     monkeypatch.setattr("datasets.load_dataset", no_network)
     assert PROFILES["tiny"].hub_data is None
-    accepted, rejects = pipeline.read_corpus(PROFILES["tiny"])
+    accepted, rejects = read_corpus(PROFILES["tiny"])
     assert len(accepted) > 4000 and rejects
     assert PROFILES["rtx4090"].hub_data is KORQUAD and "ND" in KORQUAD.licence
 
 
 def test_hub_rows_are_drawn_by_whole_articles(hub_profile):
-    accepted, rejects = pipeline.read_corpus(hub_profile)
+    accepted, rejects = read_corpus(hub_profile)
     titles = {sample.group_id for sample in accepted}
     assert not rejects and len(accepted) == 40 == 5 * len(titles)  # 38 rows need 8 whole articles
-    assert pipeline.read_corpus(hub_profile) == (accepted, rejects)
-    others = {
-        s.group_id for seed in range(5) for s in pipeline.read_corpus(replace(hub_profile, seed=seed))[0]
-    }
+    assert read_corpus(hub_profile) == (accepted, rejects)
+    others = {s.group_id for seed in range(5) for s in read_corpus(replace(hub_profile, seed=seed))[0]}
     assert len(others) > len(titles)
 
 
@@ -118,7 +117,7 @@ def test_a_leak_stops_the_conversion(hub_profile, monkeypatch):
 
 
 def test_the_profile_says_how_long_a_document_may_be(hub_profile):
-    accepted, rejects = pipeline.read_corpus(replace(hub_profile, max_context_length=20))
+    accepted, rejects = read_corpus(replace(hub_profile, max_context_length=20))
     assert not accepted and {reject.field for reject in rejects} == {"context"} and len(rejects) == 40
 
 

@@ -65,8 +65,8 @@ def attempt(
     """Train ``PRACTICE`` with ``changes`` on ``rows`` (default: healthy ones); an error of ours ends up in it."""
     from src.qlora.adapters import attach_adapter
     from src.qlora.configs import build_bnb_config, build_lora_config
+    from src.qlora.fitting import OutOfMemory
     from src.qlora.loading import load_base_model
-    from src.qlora.memory import OutOfMemory
     from src.training.build import build_trainer, loss_history
 
     profile = replace(PRACTICE, **changes)

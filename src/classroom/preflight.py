@@ -315,7 +315,8 @@ def check_gpu(profile: Profile) -> Iterator[Line]:
 
 
 def _vram(profile: Profile, facts: dict[str, Any]) -> Iterator[Line]:
-    from src.qlora.memory import RESERVED_GIB, estimate_vram, fit_settings
+    from src.qlora.fitting import fit_settings
+    from src.qlora.memory import RESERVED_GIB, estimate_vram
 
     need = estimate_vram(profile)["total"] + RESERVED_GIB
     free, total = facts["free"] / GIB, facts["total"] / GIB

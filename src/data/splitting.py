@@ -6,12 +6,13 @@ import hashlib
 import heapq
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from src.data.schemas import RawSample
 from src.data.similarity import similar_pairs
 from src.data.text import document_key
 
+Row = TypeVar("Row")
 QUESTION_THRESHOLD = 0.9  # Jaccard similarity of character 3-grams from which two questions are the same one
 
 
@@ -190,3 +191,9 @@ def draw_groups(rows: Iterable[Mapping[str, Any]], *, count: int, seed: int) -> 
     drawn = [item for items in kept.values() for item in items]
     for _, row in sorted([*drawn, *others], key=lambda item: item[0]):
         yield row
+
+
+def pick(records: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """At most ``count`` of the records, drawn with ``seed``, in their own order."""
+    rows = sorted(random.Random(seed).sample(range(len(records)), min(count, len(records))))
+    return [records[row] for row in rows]

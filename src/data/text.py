@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections import Counter
+from typing import Any
 
 # Full-width ASCII to ASCII. Not NFKC: that also turns ㅋㅋㅋ into conjoining jamo, x² into x2 and ① into 1.
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -85,3 +87,9 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 def split_sentences(text: str) -> list[str]:
     """Sentences of ``text``; joined by one space they give it back (after ``normalize_text``)."""
     return [text[start:end] for start, end in sentence_spans(text)]
+
+
+def fingerprint(*parts: Any) -> str:
+    """SHA-256 of anything JSON can write; keys are sorted, so equal settings give equal fingerprints."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

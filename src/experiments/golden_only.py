@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from src.data.corpus import read_corpus
 from src.data.schemas import RaftRecord
-from src.pipeline import adapter_dir, convert_splits, load_clean_records, read_corpus, train_adapter
+from src.pipeline import adapter_dir, convert_splits, load_clean_records, train_adapter
 from src.profiles import Profile
 from src.qlora.loading import load_tokenizer
 from src.qlora.memory import GIB, estimate_vram

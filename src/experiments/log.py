@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from src.data.text import fingerprint
 from src.profiles import ROOT, Profile
 
 # What a run turns out to be; everything else in a row is what it was started with and makes it that experiment.
@@ -122,7 +123,7 @@ def experiment_row(
         "model": log["model"],
         "base_revision": log.get("base_revision"),
         # The profile as a whole, so that a setting which is not spelled out below makes another experiment too.
-        "settings": hashlib.sha256(json.dumps(asdict(profile), sort_keys=True).encode()).hexdigest()[:12],
+        "settings": fingerprint(asdict(profile))[:12],
         "raft": {
             "num_distractors": profile.num_distractors,
             "golden_probability": profile.golden_probability,
@@ -174,7 +175,7 @@ def current_commit() -> str:
 
 def _run_id(entry: Mapping[str, Any]) -> str:
     given = {key: value for key, value in entry.items() if key not in OUTCOME}
-    return hashlib.sha256(json.dumps(given, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+    return fingerprint(given)[:12]
 
 
 def _run_of(line: bytes) -> str | None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.data.text import fingerprint
 
-def fingerprint(model: Any) -> dict[str, str | None]:
+
+def model_identity(model: Any) -> dict[str, str | None]:
     """``{"model", "base", "adapter"}``: a name to read, and hashes of the weights in memory that decide an answer.
 
     ``base`` covers every weight and quantization constant outside the adapter, the same with and without one
@@ -72,11 +74,6 @@ def _hash_tensors(tensors: Mapping[str, Any], extra: str = "") -> str:
     return digest.hexdigest()
 
 
-def prompt_hash(ids: Sequence[int | str]) -> str:
-    """Hash of a prompt's token ids (or of a list of such hashes)."""
-    return hashlib.sha256(json.dumps(list(ids)).encode()).hexdigest()
-
-
 class AnswerCache:
     """The answers of one fingerprint and one set of settings, read from ``folder`` and appended to it.
 
@@ -86,7 +83,7 @@ class AnswerCache:
 
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]) -> None:
         self.identity = dict(identity)
-        self.key = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+        self.key = fingerprint(self.identity)
         self.path = Path(folder) / f"generations-{self.key[:16]}.jsonl"
         self.answers: dict[str, str] = {}
         if self.path.exists():

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.generation.answer_cache import AnswerCache, fingerprint, prompt_hash
+from src.data.text import fingerprint
+from src.generation.answer_cache import AnswerCache, model_identity
 from src.raft.prompt import CHAT_TEMPLATE_OPTIONS
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def generate_answers(
     config = _generation_config(model, tokenizer, max_new_tokens, temperature, top_p)
     settings = {"max_new_tokens": max_new_tokens, "stop": config.eos_token_id, "temperature": temperature}
     if temperature > 0:  # only then does an answer depend on what stands beside it
-        settings |= {"top_p": top_p, "seed": seed, "batch_size": batch_size, "prompts": prompt_hash(keys)}
-    store = AnswerCache(cache, fingerprint(model) | settings) if cache is not None and ids else None
+        settings |= {"top_p": top_p, "seed": seed, "batch_size": batch_size, "prompts": fingerprint(keys)}
+    store = AnswerCache(cache, model_identity(model) | settings) if cache is not None and ids else None
     known = dict(store.answers) if store else {}
 
     # Batches are cut from all prompts, known or not: a resumed run has the batches of an uninterrupted one. The
@@ -101,37 +102,6 @@ def generate_base_and_tuned(
     return base, generate_answers(model, tokenizer, messages, label="튜닝한 모델", **options)
 
 
-def generate_few_shot(
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    messages: Sequence[Messages],
-    examples: Sequence[Messages],
-    **options: Any,
-) -> list[str]:
-    """The base's answers when each prompt shows ``examples`` first: what people do instead of fine-tuning."""
-    shown = [with_examples(turns, examples) for turns in messages]
-    with model.disable_adapter():
-        return generate_answers(model, tokenizer, shown, label="예시를 준 베이스", **options)
-
-
-def with_examples(messages: Messages, examples: Sequence[Messages]) -> list[dict]:
-    """``messages`` with solved ``examples`` as earlier turns of the conversation (Brown et al. 2020, arXiv 2005.14165).
-
-    Both come from ``to_messages``, the examples with their answers, so that every turn has the form of the tuned
-    model's prompt; the instruction stands once, on top.
-
-    Raises:
-        ValueError: an example without an answer.
-    """
-    if any(example[-1]["role"] != "assistant" for example in examples):
-        raise ValueError(
-            "예시에 답이 없습니다. to_messages(record)처럼 with_answer를 끄지 말고 만들어 주세요."
-        )
-    system = [turn for turn in messages if turn["role"] == "system"]
-    solved = [turn for example in examples for turn in example if turn["role"] != "system"]
-    return [*system, *solved, *(turn for turn in messages if turn["role"] != "system")]
-
-
 def _check_length(model: Any, ids: Sequence[Sequence[int]], max_new_tokens: int) -> None:
     """Beyond the positions it was trained for a model writes nonsense, and no error says so."""
     room = getattr(model.config, "max_position_embeddings", None)
@@ -148,7 +118,7 @@ def _keys(ids: Sequence[Sequence[int]], *, distinct: bool) -> list[str]:
     seen: dict[str, int] = {}
     keys = []
     for prompt in ids:
-        key = prompt_hash(prompt)
+        key = fingerprint(prompt)
         times = seen[key] = seen.get(key, -1) + 1
         keys.append(f"{key}#{times}" if distinct and times else key)
     return keys

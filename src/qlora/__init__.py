@@ -13,6 +13,7 @@ from src.qlora.adapters import (
     trainable_parameters,
 )
 from src.qlora.configs import build_bnb_config, build_lora_config
+from src.qlora.fitting import OutOfMemory, explain_out_of_memory, fit_settings
 from src.qlora.loading import guard_cpu_gradients, load_base_model, load_tokenizer, loaded_commit
 from src.qlora.memory import (
     CONSTANT_BLOCK,
@@ -20,10 +21,7 @@ from src.qlora.memory import (
     NF4_BLOCK,
     RESERVED_GIB,
     TERMS,
-    OutOfMemory,
     estimate_vram,
-    explain_out_of_memory,
-    fit_settings,
     lora_parameter_count,
     model_table,
 )

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def build_bnb_config(profile: Profile) -> BitsAndBytesConfig:
-    """NF4 storage, double quantization, bf16 arithmetic (QLoRA, arXiv 2305.14314, §3); the same on a CPU.
+    """NF4 storage, double quantization, arithmetic in the profile's ``compute_dtype`` (QLoRA, arXiv 2305.14314, §3);
+    the same on a CPU.
 
     Double quantization stores the *constants* of the 4-bit blocks in 8 bit, which saves about 0.37 bit a weight;
     the weights themselves stay in 4 bit.
@@ -25,7 +26,7 @@ def build_bnb_config(profile: Profile) -> BitsAndBytesConfig:
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_compute_dtype=getattr(torch, profile.compute_dtype),
     )
 
 

@@ -24,7 +24,7 @@ from src.scoring.correctness import (
 from src.scoring.cosine import compute_cosine_similarity
 from src.scoring.embedding import embedder_label, load_embedder
 from src.scoring.metrics import METRICS, load_metric
-from src.scoring.rouge import compute_rouge, lcs_length
+from src.scoring.rouge import compute_rouge
 from src.scoring.tokenizers import TOKENIZERS
 
 __all__ = [
@@ -45,7 +45,6 @@ __all__ = [
     "compute_rouge",
     "embedder_label",
     "korquad_normalize",
-    "lcs_length",
     "load_embedder",
     "load_metric",
     "normalize_answer",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,33 +30,6 @@ class _CachedTokenizer:
         return self._seen[text]
 
 
-# --- ROUGE -----------------------------------------------------------------------------------------------------
-
-
-def lcs_length(left: Sequence[str], right: Sequence[str]) -> int:
-    """Length of the longest common subsequence, a machine word of ``right`` at a time (Hyyrö 2004).
-
-    rouge_score fills a Python table of len(left) × len(right) cells: two answers of 1 MB would need terabytes.
-    """
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, token in enumerate(right):
-        places[token].append(place)
-
-    @lru_cache(maxsize=1024)  # all masks of a long text without repetition would not fit into memory
-    def mask(token: str) -> int:
-        bits = bytearray(len(right) // 8 + 1)
-        for place in places[token]:
-            bits[place >> 3] |= 1 << (place & 7)
-        return int.from_bytes(bits, "little")
-
-    full = row = (1 << len(right)) - 1  # a 0 stands where the common subsequence grows
-    for token in left:
-        if token in places:
-            matches = row & mask(token)
-            row = ((row + matches) | (row - matches)) & full
-    return len(right) - row.bit_count()
-
-
 def compute_rouge(
     predictions: Sequence[str],
     references: Sequence[str],
@@ -72,8 +43,10 @@ def compute_rouge(
     ``tokenizer`` is "mecab" (morphemes), "eojeol" or "char"; ``measure`` "fmeasure", "recall" (of the reference)
     or "precision" (of the answer). With ``per_sample`` also ``{"per_sample": {"rouge1": [...], ...}}``.
     An answer or a reference without a token, or without a bigram for ROUGE-2, scores 0. The values are
-    rouge_score's; only the length of ROUGE-L's subsequence comes from ``lcs_length``.
+    rouge_score's; only the length of ROUGE-L's subsequence comes from rapidfuzz, where rouge_score fills a Python
+    table of answer × reference cells: two texts of 1 MB would need terabytes.
     """
+    from rapidfuzz.distance import LCSseq
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.scoring import Score, fmeasure
 
@@ -87,7 +60,7 @@ def compute_rouge(
 
     def score(prediction: str, reference: str) -> dict[str, Score]:
         answer, wanted = tokens.tokenize(prediction), tokens.tokenize(reference)
-        common = lcs_length(answer, wanted)
+        common = LCSseq.similarity(answer, wanted)
         precision, recall = common / max(len(answer), 1), common / max(len(wanted), 1)
         longest = Score(precision, recall, fmeasure(precision, recall))
         return scorer.score(reference, prediction) | {"rougeL": longest}

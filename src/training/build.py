@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from src.profiles import Profile
+from src.qlora.adapters import trainable_parameters
+from src.qlora.loading import loaded_commit
+from src.qlora.registry import model_spec
 from src.training.labels import IGNORE
+from src.training.monitoring import report_to
 
 if TYPE_CHECKING:
     import pandas as pd
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase, TrainingArguments
 
     from src.training.trainer import WorkshopTrainer
 
@@ -56,33 +61,55 @@ def build_trainer(
     output_dir: str | Path | None = None,
     *,
     bleu_records: Sequence = (),
+    trackers: Sequence[str] = (),
 ) -> WorkshopTrainer:
     """A ``transformers.Trainer`` with the profile's numbers, ready for ``.train()``.
 
     Checkpoints go to ``output_dir`` (default: the profile's artefacts), TensorBoard events to its ``runs``. The
     checkpoint with the lowest evaluation loss is loaded at the end; training stops when that loss has not fallen for
     ``profile.early_stopping_patience`` evaluations (0: never). ``.train(resume_from_checkpoint=True)`` goes on where
-    a killed run stopped. ``bleu_records`` are answered and scored at each evaluation.
+    a killed run stopped. ``bleu_records`` are answered and scored at each evaluation; ``trackers`` (of
+    ``src.training.monitoring.TRACKERS``) are told beside TensorBoard.
 
     Several processes (``accelerate launch``) share ``batch_size × gradient_accumulation_steps``: the batch that an
     update sees is the profile's, however many there are.
     """
-    import torch
-    from transformers import DataCollatorForSeq2Seq, EarlyStoppingCallback, TrainingArguments
+    from transformers import DataCollatorForSeq2Seq, EarlyStoppingCallback
 
     from src.training.trainer import WorkshopTrainer
 
+    patience = profile.early_stopping_patience
+    return WorkshopTrainer(
+        profile=profile,
+        bleu_records=bleu_records,
+        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
+        model=model,
+        args=_arguments(
+            profile, len(train_dataset), Path(output_dir or profile.artifacts_dir), report_to(trackers)
+        ),
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        processing_class=tokenizer,
+        # Pads inputs with the pad token and labels with -100, to the longest of the batch only.
+        data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORE, pad_to_multiple_of=8),
+    )
+
+
+def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[str]) -> TrainingArguments:
+    import torch
+    from transformers import TrainingArguments
+
     cuda = torch.cuda.is_available()
-    output_dir = Path(output_dir or profile.artifacts_dir).resolve()  # checkpoints note the best one's path
+    output_dir = output_dir.resolve()  # checkpoints note the best one's path
     batch_size, accumulation = share_batch(profile, int(os.environ.get("WORLD_SIZE", 1)))
     optim = profile.optim
     if not cuda and optim.startswith("paged"):
         optim = _without_paging(optim)
     # Where the TensorBoard callback looks; the argument `logging_dir` is gone from transformers 5.
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(output_dir / "runs")
-    steps_per_epoch = math.ceil(len(train_dataset) / profile.batch_size / profile.gradient_accumulation_steps)
+    steps_per_epoch = math.ceil(records / profile.batch_size / profile.gradient_accumulation_steps)
     eval_steps = max(1, min(profile.eval_steps, math.ceil(steps_per_epoch * profile.epochs)))
-    args = TrainingArguments(
+    return TrainingArguments(
         output_dir=str(output_dir),
         num_train_epochs=profile.epochs,
         learning_rate=profile.learning_rate,
@@ -107,26 +134,13 @@ def build_trainer(
         prediction_loss_only=True,  # otherwise every evaluation gathers batch × length × vocabulary logits
         logging_steps=profile.logging_steps,
         logging_first_step=True,
-        report_to="tensorboard",
+        report_to=trackers,
         dataloader_pin_memory=cuda,
         ddp_find_unused_parameters=False,  # every adapter takes part in every step
         label_names=["labels"],
         seed=profile.seed,
         data_seed=profile.seed,
         disable_tqdm=False,
-    )
-    patience = profile.early_stopping_patience
-    return WorkshopTrainer(
-        profile=profile,
-        bleu_records=bleu_records,
-        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
-        model=model,
-        args=args,
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        processing_class=tokenizer,
-        # Pads inputs with the pad token and labels with -100, to the longest of the batch only.
-        data_collator=DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORE, pad_to_multiple_of=8),
     )
 
 
@@ -143,3 +157,21 @@ def loss_history(trainer: WorkshopTrainer) -> pd.DataFrame:
             rows.setdefault(entry["step"], {}).update(entry)
     columns = ["step", "epoch", "loss", "eval_loss", "eval_bleu", "learning_rate"]
     return pd.DataFrame([rows[step] for step in sorted(rows)], columns=columns)
+
+
+def training_log(profile: Profile, trainer: WorkshopTrainer) -> dict[str, Any]:
+    """What became of a run, JSON-able: model, sizes, steps, seconds, best evaluation loss, every logged loss."""
+    trainable, total = trainable_parameters(trainer.model)
+    return {
+        "profile": profile.name,
+        "model": profile.model,
+        "trainable_parameters": trainable,
+        "total_parameters": total,
+        "steps": trainer.state.global_step,
+        "train_records": len(trainer.train_dataset),
+        "best_eval_loss": trainer.state.best_metric,
+        "base_revision": loaded_commit(model_spec(profile)),
+        "seconds": trainer.state.log_history[-1].get("train_runtime"),
+        "planned_steps": trainer.state.max_steps,  # more than "steps" where training stopped early
+        "history": json.loads(loss_history(trainer).to_json(orient="records")),
+    }

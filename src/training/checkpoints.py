@@ -11,16 +11,9 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 MANIFEST = "manifest.json"
 STATE = "trainer_state.json"  # transformers' own record of step, losses and best checkpoint
-
-
-def fingerprint(*parts: Any) -> str:
-    """SHA-256 of anything JSON can write; keys are sorted, so equal settings give equal fingerprints."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def seal(folder: str | Path, run: str) -> Path:
@@ -40,7 +33,7 @@ def seal(folder: str | Path, run: str) -> Path:
     return folder / MANIFEST
 
 
-def problem(folder: str | Path, run: str | None = None) -> str | None:
+def checkpoint_problem(folder: str | Path, run: str | None = None) -> str | None:
     """Why ``folder`` must not be loaded, in Korean; None when every file is as it was sealed.
 
     With ``run`` given, a checkpoint of other settings or data is a problem too.
@@ -71,10 +64,10 @@ def last_complete(output_dir: str | Path, run: str) -> tuple[Path | None, list[t
     """
     skipped: list[tuple[Path, str]] = []
     for folder in sorted(_checkpoints(output_dir), key=_step, reverse=True):
-        reason = problem(folder, run)
+        reason = checkpoint_problem(folder, run)
         if reason is None:
             best = json.loads((folder / STATE).read_text(encoding="utf-8")).get("best_model_checkpoint")
-            if best is None or (best_problem := problem(best, run)) is None:
+            if best is None or (best_problem := checkpoint_problem(best, run)) is None:
                 return folder, skipped
             reason = f"그때까지 가장 좋았던 {Path(best).name}을 쓸 수 없습니다({best_problem})"
         skipped.append((folder, reason))

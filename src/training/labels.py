@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from src.raft.prompt import CHAT_TEMPLATE_OPTIONS, to_messages
@@ -71,6 +72,20 @@ def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict], *, add_gen
     )
 
 
+# What is wrong with some rows, and how to mend it.
+_PROBLEMS = {
+    "nothing": "학습할 토큰이 하나도 없습니다. 답변이 잘렸거나 비어 있는지 확인해 주세요.",
+    "everything": "질문과 문맥까지 모두 학습합니다. 프롬프트 부분의 라벨을 -100으로 바꿔 주세요.",
+    "no_eos": "답변 끝의 EOS가 라벨에 없어 모델이 멈추는 법을 배우지 못합니다. "
+    "답변이 잘리지 않고 EOS로 끝나는지, pad_token을 eos_token으로 바꾸지 않았는지 확인해 주세요.",
+    "cut": "라벨이 레코드의 답변 전체와 다릅니다. 답변이 잘렸는지 확인하고, "
+    "길이를 맞추려면 자르지 말고 max_seq_length를 늘려 주세요.",
+    "strange": "프롬프트가 레코드의 것과 다릅니다. 문맥이 잘렸거나 채팅 템플릿이 다른지 확인해 주세요.",
+    "padded": "패딩이 손실에 들어갑니다. 패딩 자리의 라벨을 -100으로 바꿔 주세요.",
+    "double_bos": "BOS가 두 번 들어갑니다. 채팅 템플릿을 쓴 글은 add_special_tokens=False로 토큰화해 주세요.",
+}
+
+
 def audit_labels(
     dataset: Dataset, tokenizer: PreTrainedTokenizerBase, records: Sequence | None = None
 ) -> dict:
@@ -85,82 +100,67 @@ def audit_labels(
         LabelAuditError: in some record no token or every token is supervised, EOS is not a label, padding is in
             the loss, BOS stands twice at the beginning, or prompt or answer were cut.
     """
-    eos, pad, bos = tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id
-    nothing = everything = no_eos = padded = double_bos = cut = strange = tokens = supervised = longest = 0
-    whole = _answers_by_prompt(records, tokenizer) if records is not None else None
-    for row in dataset:
-        ids, mask, labels = row["input_ids"], row["attention_mask"], row["labels"]
-        targets = [label for label in labels if label != IGNORE]
-        nothing += not targets
-        everything += len(targets) == len(labels) > 0
-        no_eos += bool(targets) and targets[-1] != eos
-        padded += any(
-            label != IGNORE and (not seen or (token == pad and pad != eos))
-            for token, seen, label in zip(ids, mask, labels, strict=True)
-        )
-        double_bos += bos is not None and ids[:2] == [bos, bos]
-        tokens += len(ids)
-        supervised += len(targets)
-        longest = max(longest, len(ids))
-        if whole is not None and targets:
-            start = next(i for i, label in enumerate(labels) if label != IGNORE)
-            answers = whole.get(tuple(ids[:start]), ())
-            strange += not answers and len(targets) < len(labels)
-            cut += bool(answers) and tuple(targets) not in answers
-
-    problems = [
-        (len(dataset) == 0, "데이터가 비어 있습니다. tokenize_records의 입력을 확인해 주세요."),
-        (nothing, f"{nothing}건은 학습할 토큰이 하나도 없습니다. 답변이 잘렸거나 비어 있는지 확인해 주세요."),
-        (
-            everything,
-            f"{everything}건은 질문과 문맥까지 모두 학습합니다. 프롬프트 부분의 라벨을 -100으로 바꿔 주세요.",
-        ),
-        (
-            no_eos,
-            f"{no_eos}건은 답변 끝의 EOS가 라벨에 없어 모델이 멈추는 법을 배우지 못합니다. "
-            "답변이 잘리지 않고 EOS로 끝나는지, pad_token을 eos_token으로 바꾸지 않았는지 확인해 주세요.",
-        ),
-        (
-            cut,
-            f"{cut}건은 라벨이 레코드의 답변 전체와 다릅니다. 답변이 잘렸는지 확인하고, "
-            "길이를 맞추려면 자르지 말고 max_seq_length를 늘려 주세요.",
-        ),
-        (
-            strange,
-            f"{strange}건은 프롬프트가 레코드의 것과 다릅니다. 문맥이 잘렸거나 채팅 템플릿이 다른지 확인해 주세요.",
-        ),
-        (padded, f"{padded}건은 패딩이 손실에 들어갑니다. 패딩 자리의 라벨을 -100으로 바꿔 주세요."),
-        (
-            double_bos,
-            f"{double_bos}건은 BOS가 두 번 들어갑니다. 채팅 템플릿을 쓴 글은 add_special_tokens=False로 토큰화해 주세요.",
-        ),
-    ]
-    found = [message for bad, message in problems if bad]
-    if found:
-        raise LabelAuditError(
-            "\n".join(["라벨 점검에서 문제를 찾았습니다.", *(f"- {line}" for line in found)])
-        )
-
+    answers = _answers_by_prompt(records, tokenizer) if records is not None else None
+    found = Counter(problem for row in dataset for problem in _problems(row, tokenizer, answers))
+    lines = [f"- {found[name]}건은 {text}" for name, text in _PROBLEMS.items() if found[name]]
+    if not len(dataset):
+        lines = ["- 데이터가 비어 있습니다. tokenize_records의 입력을 확인해 주세요."]
+    if lines:
+        raise LabelAuditError("\n".join(["라벨 점검에서 문제를 찾았습니다.", *lines]))
+    lengths = [len(row["input_ids"]) for row in dataset]
+    supervised = sum(label != IGNORE for row in dataset for label in row["labels"])
     first = dataset[0]
+    pairs = list(zip(first["input_ids"], first["labels"], strict=True))
     return {
         "records": len(dataset),
-        "tokens": tokens,
+        "tokens": sum(lengths),
         "supervised_tokens": supervised,
-        "supervised_share": supervised / tokens,
-        "longest": longest,
-        "masked": tokenizer.decode(
-            [t for t, label in zip(first["input_ids"], first["labels"], strict=True) if label == IGNORE]
-        ),
-        "supervised": tokenizer.decode([label for label in first["labels"] if label != IGNORE]),
+        "supervised_share": supervised / sum(lengths),
+        "longest": max(lengths),
+        "masked": tokenizer.decode([token for token, label in pairs if label == IGNORE]),
+        "supervised": tokenizer.decode([label for _, label in pairs if label != IGNORE]),
     }
+
+
+def _problems(
+    row: dict, tokenizer: PreTrainedTokenizerBase, answers: dict[tuple, set[tuple]] | None
+) -> Iterator[str]:
+    """Which of ``_PROBLEMS`` a row has; ``answers`` as ``_answers_by_prompt`` gives them."""
+    eos, pad, bos = tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id
+    ids, labels = row["input_ids"], row["labels"]
+    start, targets = _parts(labels)
+    if not targets:
+        yield "nothing"
+    elif targets[-1] != eos:
+        yield "no_eos"
+    if len(targets) == len(labels) > 0:
+        yield "everything"
+    if any(
+        label != IGNORE and (not seen or (token == pad and pad != eos))
+        for token, seen, label in zip(ids, row["attention_mask"], labels, strict=True)
+    ):
+        yield "padded"
+    if bos is not None and ids[:2] == [bos, bos]:
+        yield "double_bos"
+    if answers is not None and targets:
+        right = answers.get(tuple(ids[:start]), ())
+        if right and targets not in right:
+            yield "cut"
+        elif not right and len(targets) < len(labels):
+            yield "strange"
+
+
+def _parts(labels: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+    """Where the first label stands (behind the last token where there is none), and all labels."""
+    start = next((i for i, label in enumerate(labels) if label != IGNORE), len(labels))
+    return start, tuple(label for label in labels if label != IGNORE)
 
 
 def _answers_by_prompt(records: Sequence, tokenizer: PreTrainedTokenizerBase) -> dict[tuple, set[tuple]]:
     """Each record's prompt tokens and the label tokens that belong to them (a prompt may occur twice)."""
     answers: dict[tuple, set[tuple]] = {}
     for row in (_tokenize(record, tokenizer) for record in records):
-        start = next((i for i, label in enumerate(row["labels"]) if label != IGNORE), len(row["labels"]))
-        targets = tuple(label for label in row["labels"] if label != IGNORE)
+        start, targets = _parts(row["labels"])
         answers.setdefault(tuple(row["input_ids"][:start]), set()).add(targets)
     return answers
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any
 
-# A tracker's name in transformers -> its package. All of them may send the log to a service: only by name, never
-# because the package happens to be there.
-TRACKERS = {"wandb": "wandb", "mlflow": "mlflow", "trackio": "trackio", "comet_ml": "comet_ml"}
+# Packages that transformers can report to. All of them may send the log to a service: only by name, never because the
+# package happens to be there.
+TRACKERS = ("wandb", "mlflow", "trackio", "comet_ml")
 
 
 class PeakMemory:
@@ -51,25 +50,22 @@ def installed_trackers() -> list[str]:
     """Those of ``TRACKERS`` whose package is installed here."""
     from importlib.util import find_spec
 
-    return [name for name, package in TRACKERS.items() if find_spec(package)]
+    return [name for name in TRACKERS if find_spec(name)]
 
 
-def add_trackers(trainer: Any, names: Sequence[str]) -> None:
-    """Let ``trainer`` report to ``names`` of ``TRACKERS`` too; TensorBoard it always does.
+def report_to(names: Sequence[str]) -> list[str]:
+    """What ``TrainingArguments.report_to`` gets: TensorBoard always, and ``names`` of ``TRACKERS``.
 
     Raises:
         ValueError: a name not in ``TRACKERS``, or one whose package is not installed.
     """
-    from transformers.integrations import get_reporting_integration_callbacks
-
-    for name in names:
-        if name not in TRACKERS:
-            raise ValueError(
-                f"'{name}'은 모르는 기록 도구입니다. {', '.join(TRACKERS)} 가운데에서 골라 주세요."
-            )
-        if name not in installed_trackers():
-            raise ValueError(
-                f"{name}이 설치되어 있지 않습니다. pip install {TRACKERS[name]}로 설치하거나 이름을 빼 주세요. "
-                "TensorBoard 기록은 없어도 남습니다."
-            )
-        trainer.add_callback(get_reporting_integration_callbacks([name])[0])
+    if unknown := [name for name in names if name not in TRACKERS]:
+        raise ValueError(
+            f"'{unknown[0]}'은 모르는 기록 도구입니다. {', '.join(TRACKERS)} 가운데에서 골라 주세요."
+        )
+    if missing := [name for name in names if name not in installed_trackers()]:
+        raise ValueError(
+            f"{missing[0]}이 설치되어 있지 않습니다. pip install {missing[0]}로 설치하거나 이름을 빼 주세요. "
+            "TensorBoard 기록은 없어도 남습니다."
+        )
+    return ["tensorboard", *names]

@@ -23,12 +23,13 @@ from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, TrainOutput, rotate_checkpoints
 
+from src.data.text import fingerprint
 from src.generation.generate import generate_answers
 from src.profiles import Profile
-from src.qlora.memory import OutOfMemory, explain_out_of_memory
+from src.qlora.fitting import OutOfMemory, explain_out_of_memory
 from src.raft.prompt import to_messages
 from src.scoring.bleu import compute_bleu
-from src.training.checkpoints import STATE, fingerprint, last_complete, problem, seal
+from src.training.checkpoints import STATE, checkpoint_problem, last_complete, seal
 from src.training.labels import IGNORE
 
 ORDER = "order.safetensors"
@@ -106,7 +107,7 @@ class WorkshopTrainer(Trainer):
         if not wanted:
             return None
         if wanted is not True:
-            if reason := problem(wanted, self._run):
+            if reason := checkpoint_problem(wanted, self._run):
                 raise ValueError(f"{wanted}에서 이어서 학습할 수 없습니다. {reason}.")
             return Path(wanted)
         found, skipped = last_complete(self.args.output_dir, self._run)

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from data.build import corpus, language
-from src import pipeline
+from src.data.corpus import read_corpus
 from src.data.reading import load_samples
 from src.profiles import PROFILES, RAW_FILES, ROOT
 
@@ -26,7 +26,7 @@ def corpus_rows() -> list[dict]:
 
 @pytest.fixture(scope="module")
 def validated():
-    return pipeline.read_corpus(PROFILES["tiny"])
+    return read_corpus(PROFILES["tiny"])
 
 
 def test_size_and_share_of_defects(corpus_rows):

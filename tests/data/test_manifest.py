@@ -10,6 +10,7 @@ import pytest
 
 from data.build import corpus as builder
 from src import pipeline
+from src.data.corpus import read_corpus
 from src.data.splitting import split_by_group
 from src.data.validation import validate_samples
 from src.profiles import PROFILES, ROOT
@@ -28,7 +29,7 @@ DEFECT_OF_CHECK = {check: check for check in CHECKS} | {
 
 @pytest.fixture(scope="module")
 def corpus():
-    return pipeline.read_corpus(PROFILES["tiny"])
+    return read_corpus(PROFILES["tiny"])
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,8 @@ def test_golden_only_is_the_same_recipe_without_distractors(tiny_profile):
 def test_a_second_adapter_stands_beside_the_first(tiny_profile, nf4_base, tmp_path, monkeypatch):
     import torch
 
-    from src.pipeline import load_records, pick
+    from src.data.splitting import pick
+    from src.pipeline import load_records
     from src.qlora.adapters import attach_adapter
 
     monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))

@@ -11,8 +11,9 @@ import sys
 import pytest
 import torch
 
-from src.generation.answer_cache import AnswerCache, fingerprint
-from src.generation.generate import generate_answers, generate_base_and_tuned, generate_few_shot
+from src.generation.answer_cache import AnswerCache, model_identity
+from src.generation.few_shot import generate_few_shot
+from src.generation.generate import generate_answers, generate_base_and_tuned
 from src.profiles import ROOT
 from src.qlora.adapters import attach_adapter
 from src.qlora.configs import build_bnb_config
@@ -130,25 +131,25 @@ def record_with(turns, question):
 
 
 def test_base_is_the_same_with_and_without_an_adapter_and_not_in_4_bit(tiny_profile):
-    plain = fingerprint(load_base_model(tiny_profile))
+    plain = model_identity(load_base_model(tiny_profile))
     nf4 = load_base_model(tiny_profile, quantization_config=build_bnb_config(tiny_profile))
-    quantized = fingerprint(nf4)
+    quantized = model_identity(nf4)
     assert plain["adapter"] is None and plain["base"] != quantized["base"]
-    assert quantized == fingerprint(
+    assert quantized == model_identity(
         load_base_model(tiny_profile, quantization_config=build_bnb_config(tiny_profile))
     )
     from peft import LoraConfig, get_peft_model
 
     wrapped = get_peft_model(load_base_model(tiny_profile), LoraConfig(target_modules=["q_proj", "up_proj"]))
-    attached = fingerprint(wrapped)
+    attached = model_identity(wrapped)
     assert attached["adapter"] and attached["base"] == plain["base"]
     with wrapped.disable_adapter():
-        assert fingerprint(wrapped) == plain
+        assert model_identity(wrapped) == plain
     wrapped.add_adapter("second", LoraConfig(target_modules=["q_proj"]))
     wrapped.set_adapter("second")
-    assert fingerprint(wrapped)["adapter"] not in (None, attached["adapter"])
+    assert model_identity(wrapped)["adapter"] not in (None, attached["adapter"])
     wrapped.set_adapter("default")
-    assert fingerprint(wrapped) == attached
+    assert model_identity(wrapped) == attached
 
 
 def test_torn_and_foreign_lines_are_not_trusted(tmp_path):

@@ -7,7 +7,8 @@ import warnings
 import pytest
 import torch
 
-from src.generation.generate import generate_answers, generate_base_and_tuned, with_examples
+from src.generation.few_shot import with_examples
+from src.generation.generate import generate_answers, generate_base_and_tuned
 from src.qlora.adapters import attach_adapter
 from src.qlora.loading import load_base_model
 from src.raft.prompt import to_messages
@@ -175,7 +176,7 @@ def test_examples_for_the_third_system_are_short_seeded_and_hold_an_abstention(t
     from dataclasses import replace
 
     from src.data.schemas import RaftRecord
-    from src.pipeline import few_shot_examples
+    from src.generation.few_shot import few_shot_examples
 
     train = [
         RaftRecord(**record | {"n_tokens": 100 + i, "answerable": i % 4 != 0})

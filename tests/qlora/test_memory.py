@@ -11,17 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.profiles import PROFILES
-from src.qlora.memory import (
-    GIB,
-    RESERVED_GIB,
-    SHORTEST,
-    TERMS,
-    estimate_vram,
-    explain_out_of_memory,
-    fit_settings,
-    lora_parameter_count,
-    model_table,
-)
+from src.qlora.fitting import SHORTEST, explain_out_of_memory, fit_settings
+from src.qlora.memory import GIB, RESERVED_GIB, TERMS, estimate_vram, lora_parameter_count, model_table
 from src.qlora.registry import MODELS, model_shape
 
 BIG = PROFILES["rtx4090"]

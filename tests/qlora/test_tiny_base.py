@@ -9,9 +9,8 @@ from random import Random
 import pytest
 
 from data.build import base_model, corpus, language
-from src.data.splitting import split_by_group
+from src.data.splitting import pick, split_by_group
 from src.generation.generate import generate_answers
-from src.pipeline import pick
 from src.profiles import PROFILES, ROOT
 from src.qlora.configs import build_bnb_config
 from src.qlora.loading import load_base_model, load_tokenizer
@@ -114,6 +113,6 @@ def test_it_knows_the_words_but_not_the_form(models, tiny_tokenizer):
 
 
 def _samples():
-    from src.pipeline import read_corpus
+    from src.data.corpus import read_corpus
 
     return read_corpus(PROFILE)[0]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from src import scoring
 from src.evaluation.comparison import score_sides
 from src.raft.answers import ABSTENTION
-from src.scoring import rouge, tokenizers
+from src.scoring import tokenizers
 from src.scoring.bleu import bleu_from_statistics, bleu_statistics, compute_bleu, compute_chrf
 from src.scoring.correctness import (
     compute_abstention,
@@ -266,15 +266,19 @@ def test_very_long_texts(name):
     json.dumps(scores, allow_nan=False)
 
 
-def test_lcs_is_the_table_of_rouge_score():
-    from rouge_score.rouge_scorer import _lcs_table
+def test_rouge_l_is_the_table_of_rouge_score():
+    """rapidfuzz counts the same subsequence, of long texts with few and with many kinds of tokens, and of nothing."""
+    from rouge_score.rouge_scorer import _score_lcs
 
     random = np.random.default_rng(0)
     for letters in (2, 5, 40):
-        for _ in range(60):
-            left, right = (random.integers(letters, size=random.integers(1, 90)).astype(str) for _ in "ab")
-            assert rouge.lcs_length(list(left), list(right)) == _lcs_table(left, right)[-1][-1]
-    assert rouge.lcs_length([], ["가"]) == rouge.lcs_length(["가"], []) == 0
+        pairs = [
+            [" ".join(random.integers(letters, size=random.integers(0, 90)).astype(str)) for _ in "ab"]
+            for _ in range(60)
+        ]
+        ours = compute_rouge(*zip(*pairs, strict=True), tokenizer="eojeol", per_sample=True)["per_sample"]
+        theirs = [_score_lcs(reference.split(), answer.split()).fmeasure for answer, reference in pairs]
+        assert ours["rougeL"] == pytest.approx(theirs, abs=1e-12)
 
 
 def test_a_single_string_is_refused():

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.data.text import fingerprint
 from src.profiles import ROOT
-from src.training.checkpoints import MANIFEST, STATE, fingerprint, last_complete, problem, seal
+from src.training.checkpoints import MANIFEST, STATE, checkpoint_problem, last_complete, seal
 
 
 def checkpoint(folder: Path, best: Path | None = None, run: str = "run") -> Path:
@@ -27,8 +28,8 @@ def checkpoint(folder: Path, best: Path | None = None, run: str = "run") -> Path
 
 def test_a_sealed_checkpoint_is_complete(tmp_path):
     folder = checkpoint(tmp_path / "checkpoint-3")
-    assert problem(folder) is None and problem(folder, "run") is None
-    assert "다른 설정" in problem(folder, "another run")
+    assert checkpoint_problem(folder) is None and checkpoint_problem(folder, "run") is None
+    assert "다른 설정" in checkpoint_problem(folder, "another run")
 
 
 @given(data=st.data())
@@ -41,14 +42,14 @@ def test_any_cut_or_changed_byte_is_noticed(tmp_path_factory, data):
         path.write_bytes(content[:at])
     else:
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-    assert problem(folder, "run") is not None
+    assert checkpoint_problem(folder, "run") is not None
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", STATE, MANIFEST])
 def test_a_missing_file_is_noticed(tmp_path, name):
     folder = checkpoint(tmp_path / "checkpoint-3")
     (folder / name).unlink()
-    assert problem(folder) is not None
+    assert checkpoint_problem(folder) is not None
 
 
 def test_the_last_complete_checkpoint_is_found_by_number(tmp_path):

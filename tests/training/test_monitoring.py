@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import types
-
 import numpy as np
 import pytest
 
 from src.training import monitoring
-from src.training.monitoring import TRACKERS, PeakMemory, add_trackers, installed_trackers
+from src.training.monitoring import TRACKERS, PeakMemory, installed_trackers, report_to
 
 
 def test_a_peak_that_is_gone_again_is_still_seen():
@@ -29,17 +27,14 @@ def test_an_error_stops_the_watching():
 
 
 def test_a_tracker_must_be_known_and_installed(monkeypatch):
-    trainer = types.SimpleNamespace(add_callback=lambda callback: added.append(callback))
-    added: list = []
-    add_trackers(trainer, [])
+    assert report_to([]) == ["tensorboard"]
     with pytest.raises(ValueError, match="모르는 기록 도구"):
-        add_trackers(trainer, ["notebook"])
+        report_to(["notebook"])
     monkeypatch.setattr(monitoring, "installed_trackers", list)
     with pytest.raises(ValueError, match="pip install wandb"):
-        add_trackers(trainer, ["wandb"])
+        report_to(["wandb"])
     monkeypatch.setattr(monitoring, "installed_trackers", lambda: ["wandb"])
-    add_trackers(trainer, ["wandb"])
-    assert [callback.__name__ for callback in added] == ["WandbCallback"]
+    assert report_to(["wandb"]) == ["tensorboard", "wandb"]
 
 
 def test_transformers_knows_every_tracker():

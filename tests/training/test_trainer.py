@@ -186,7 +186,7 @@ def test_training_stops_when_evaluation_no_longer_improves(
 def test_out_of_memory_is_answered_with_this_runs_numbers(
     tiny_profile, tokenizer, records, tmp_path, nf4_base, monkeypatch, kind
 ):
-    from src.qlora.memory import OutOfMemory
+    from src.qlora.fitting import OutOfMemory
 
     model = attach_adapter(nf4_base, tiny_profile)
     dataset = tokenize_records(records, tokenizer, 256)

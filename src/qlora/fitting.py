@@ -1,0 +1,180 @@
+"""Settings for a card, and what to change when its memory runs out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from src.profiles import Profile
+from src.qlora.memory import GIB, RESERVED_GIB, TERMS, estimate_vram
+from src.qlora.registry import MODELS, model_shape, model_spec
+
+SHORTEST = 1024  # tokens; below this too little room is left for documents, and a smaller model serves better
+
+
+class OutOfMemory(RuntimeError):
+    """Training needed more memory than there is; the message has this run's numbers and what helps most."""
+
+
+def fit_settings(profile: Profile, gib: float) -> tuple[Profile, list[str]]:
+    """``profile`` changed as little as it takes to train on a card with ``gib`` GiB, and Korean lines that say how.
+
+    In this order, stopping as soon as the estimate leaves ``RESERVED_GIB`` free: gradient checkpointing and an
+    8-bit optimizer; a smaller batch, accumulated to the same effective batch; a shorter length (the RAFT context
+    shrinks by as much); a smaller model, again from the profile's own batch and length. The first two leave what is
+    learned as it is, but for rounding; the last two change it, and their lines say so. The last line is the estimate.
+
+    Raises:
+        ValueError: not even the smallest model on offer fits.
+    """
+    budget = gib - RESERVED_GIB
+    for key in (profile.model, *_smaller_models(profile)):
+        start = replace(profile, model=key)
+        for candidate in _ladder(start):
+            total = estimate_vram(candidate)["total"]
+            if total <= budget:
+                return candidate, [*_changes(profile, candidate), _verdict(candidate, total, gib)]
+    raise ValueError(
+        f"{gib:g} GiB에 들어가는 설정을 찾지 못했습니다. tiny 프로파일을 쓰거나 더 큰 GPU를 빌려 주세요."
+    )
+
+
+def explain_out_of_memory(profile: Profile, error: BaseException) -> str:
+    """Korean advice after an out-of-memory error in training: this run's numbers, and the change that helps most.
+
+    Changes are ordered by what they save in the estimate; those that alter what is learned come last and are
+    marked. Nothing is changed here, and every proposal keeps batch × accumulation.
+    """
+    terms = estimate_vram(profile)
+    largest = sorted(TERMS, key=lambda name: -terms[name])[:3]
+    lines = [
+        "메모리가 모자라 학습을 멈췄습니다.",
+        f"- 이 설정: {model_spec(profile).source}, 배치 {profile.batch_size} × 누적 "
+        f"{profile.gradient_accumulation_steps}, 길이 {profile.max_seq_length}토큰",
+        f"- 어림한 최대 사용량: {terms['total']:.2f} GiB("
+        + ", ".join(f"{TERMS[name]} {terms[name]:.2f}" for name in largest)
+        + f" 등)에 CUDA의 몫 약 {RESERVED_GIB:g} GiB가 더 듭니다.",
+    ]
+    if device := _device_line():
+        lines.append(f"- {device}")
+    options = _remedies(profile)
+    if options:
+        lines.append("도움이 큰 순서로:")
+        lines += [
+            f"{rank}. {text} (어림 {terms['total']:.2f} → {total:.2f} GiB)"
+            for rank, (total, text) in enumerate(options, 1)
+        ]
+    lines += [
+        "설정은 자동으로 바꾸지 않았습니다. 고친 뒤에는 커널을 다시 시작해 남은 메모리부터 비워 주세요.",
+        f"원래 오류: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}",
+    ]
+    return "\n".join(lines)
+
+
+def _batches(profile: Profile) -> list[Profile]:
+    """The same effective batch in ever smaller pieces, the profile's own first; evaluation shrinks alike."""
+    product = profile.batch_size * profile.gradient_accumulation_steps
+    return [
+        replace(
+            profile,
+            batch_size=size,
+            gradient_accumulation_steps=product // size,
+            eval_batch_size=max(1, profile.eval_batch_size * size // profile.batch_size),
+            generation_batch_size=max(1, profile.generation_batch_size * size // profile.batch_size),
+        )
+        for size in range(profile.batch_size, 0, -1)
+        if product % size == 0
+    ]
+
+
+def _shorter(profile: Profile) -> list[Profile]:
+    """Lengths in quarters of the profile's own, down to ``SHORTEST``; what is not context keeps its room."""
+    other = profile.max_seq_length - profile.max_context_tokens
+    lengths = [profile.max_seq_length * part // 4 for part in (3, 2)]
+    return [
+        replace(profile, max_seq_length=length, max_context_tokens=length - other)
+        for length in lengths
+        if length >= SHORTEST and length > other
+    ]
+
+
+def _ladder(profile: Profile) -> list[Profile]:
+    saving = profile
+    if not profile.gradient_checkpointing:
+        saving = replace(saving, gradient_checkpointing=True)
+    lighter = saving if "8bit" in saving.optim else replace(saving, optim="paged_adamw_8bit")
+    smallest = _batches(lighter)[-1]
+    return [profile, saving, *_batches(lighter), *_shorter(smallest)]
+
+
+def _smaller_models(profile: Profile) -> list[str]:
+    """Hub models with fewer parameters, the same family first, the largest first."""
+    if model_spec(profile).local:
+        return []
+    size = {key: model_shape(spec).parameters for key, spec in MODELS.items() if not spec.local}
+    family = profile.model.split("-")[0]
+    smaller = [key for key in size if size[key] < size[profile.model]]
+    return sorted(smaller, key=lambda key: (key.split("-")[0] != family, -size[key]))
+
+
+def _changes(before: Profile, after: Profile) -> list[str]:
+    """What differs, in Korean, with what it means for the result."""
+    lines = []
+    if after.gradient_checkpointing != before.gradient_checkpointing:
+        lines.append("gradient_checkpointing을 켭니다. 결과는 같고 조금 느려집니다.")
+    if after.optim != before.optim:
+        lines.append(f"optim을 {after.optim}로 바꿉니다. 옵티마이저 상태를 8비트로 둡니다.")
+    if after.batch_size != before.batch_size:
+        lines.append(
+            f"batch_size {before.batch_size} → {after.batch_size}, gradient_accumulation_steps "
+            f"{before.gradient_accumulation_steps} → {after.gradient_accumulation_steps}. "
+            "한 번의 갱신에 쓰는 건수는 그대로입니다."
+        )
+    if after.max_seq_length != before.max_seq_length:
+        lines.append(
+            f"max_seq_length {before.max_seq_length} → {after.max_seq_length}, max_context_tokens "
+            f"{before.max_context_tokens} → {after.max_context_tokens}. 더 긴 레코드는 빠지므로 노트북 01부터 다시 실행해야 합니다."
+        )
+    if after.model != before.model:
+        spec = MODELS[after.model]
+        lines.append(
+            f"model을 더 작은 {after.model}로 바꿉니다. 답의 품질이 달라집니다. {spec.licence}: {spec.licence_note}"
+        )
+    return lines
+
+
+def _verdict(profile: Profile, total: float, gib: float) -> str:
+    return (
+        f"어림한 최대 사용량은 {total:.1f} GiB이고, {gib:g} GiB 가운데 {gib - total:.1f} GiB가 남습니다"
+        f"(CUDA의 몫으로 {RESERVED_GIB:g} GiB를 비워 둡니다)."
+    )
+
+
+def _remedies(profile: Profile) -> list[tuple[float, str]]:
+    """(estimate after it, Korean text) of each single change that saves something, the best first."""
+    total = estimate_vram(profile)["total"]
+    kept, altered = [], []
+    half = _batches(profile)[1:2]
+    if not profile.gradient_checkpointing:
+        kept.append(replace(profile, gradient_checkpointing=True))
+    if "8bit" not in profile.optim:
+        kept.append(replace(profile, optim="paged_adamw_8bit"))
+    altered += _shorter(profile)[:1]
+    altered += [replace(profile, model=key) for key in _smaller_models(profile)[:1]]
+    groups = []
+    for group, mark in ((kept + half, ""), (altered, "[학습 결과가 달라집니다] ")):
+        found = [(estimate_vram(p)["total"], mark + " ".join(_changes(profile, p))) for p in group]
+        groups += sorted(option for option in found if option[0] < total)
+    return groups
+
+
+def _device_line() -> str:
+    """What the GPU says at this moment, or nothing on a CPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return ""
+    free, size = torch.cuda.mem_get_info()
+    return (
+        f"이 GPU: 전체 {size / GIB:.1f} GiB, 지금 비어 있는 메모리 {free / GIB:.1f} GiB, "
+        f"이 프로세스의 최대 할당 {torch.cuda.max_memory_allocated() / GIB:.1f} GiB"
+    )
