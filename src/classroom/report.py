@@ -1,22 +1,19 @@
-"""What ``src.classroom.run`` shows and keeps: the progress line, ``run.json``, the HTML pages, the summary."""
+"""What a run leaves: ``run.json``, the HTML pages, the summary."""
 
 from __future__ import annotations
 
 import copy
 import json
 import re
-import shutil
-import sys
-import threading
-import time
-import unicodedata
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from src.classroom.console import Console, pad, width
+from src.classroom.watch import Stuck
 
 # nbconvert's page without its blocking scripts: with no network it opens at once and stays readable (formulas as TeX).
 PAGE = """{% extends 'index.html.j2' %}{% from 'mathjax.html.j2' import mathjax %}
@@ -25,63 +22,6 @@ PAGE = """{% extends 'index.html.j2' %}{% from 'mathjax.html.j2' import mathjax 
 {% block html_head_js_mathjax %}{{ mathjax(resources.mathjax_url) | replace('<script src', '<script async src') }}{% endblock %}
 """
 STOPPED_HERE = "> **여기서 멈췄습니다.** 아래 셀은 실행하지 않았습니다."
-
-
-class Console:
-    """One line that updates itself on a terminal, plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        self.tty = sys.stdout.isatty()
-        self.every = 1.0 if self.tty else 30.0  # seconds between signs of life within one cell
-
-    def line(self, text: str) -> None:
-        """Print ``text`` for good."""
-        print(("\r\x1b[2K" if self.tty else "") + text, flush=True)
-
-    def update(self, text: str, end: str = "") -> None:
-        """Show ``text`` and ``end`` until something else is shown; nothing where lines cannot be taken back. Where
-        both do not fit, ``text`` is cut: what moves is at the end."""
-        if self.tty:
-            room = shutil.get_terminal_size().columns - 1 - width(end)
-            while text and width(text) > room:
-                text = text[:-1]
-            print("\r\x1b[2K" + text + end, end="", flush=True)
-
-    def progress(self, text: str, end: str = "") -> None:
-        """Something was done."""
-        if self.tty:
-            self.update(text, end)
-        else:
-            self.line(text + end)
-
-    @contextmanager
-    def ticking(self, label: str) -> Iterator[None]:
-        """Keep showing ``label`` with the time gone by while the body runs."""
-        done, started = threading.Event(), time.monotonic()
-
-        def tick() -> None:
-            while not done.wait(self.every):
-                self.progress(label, f" · {elapsed(time.monotonic() - started)}째")
-
-        self.update(label)
-        thread = threading.Thread(target=tick, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
-
-
-def elapsed(seconds: float) -> str:
-    """``75`` -> "1분 15초"."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}분 {rest:02d}초" if minutes else f"{rest}초"
-
-
-def width(text: str) -> int:
-    """Columns ``text`` takes on a terminal: Hangul takes two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def cell_headings(cells: Sequence[Any]) -> list[str]:
@@ -144,9 +84,24 @@ def not_run(path: Path) -> dict[str, Any]:
     }
 
 
+def entry_of(
+    path: Path, cells: Sequence[Any], times: Sequence[dict[str, Any]], seconds: float, attempt: int
+) -> dict[str, Any]:
+    """The entry of a notebook that ran to its end; ``restarts`` only where its kernel had got stuck before."""
+    warnings = warning_lines(cells)
+    return not_run(path) | {
+        "status": "ok",
+        "seconds": round(seconds, 2),
+        "slowest_cells": sorted(times, key=lambda cell: -cell["seconds"])[:5],
+        "stderr": len(warnings),
+        "warnings": warnings[:5],
+        **({"restarts": attempt - 1} if attempt > 1 else {}),
+    }
+
+
 def write_run(output_dir: Path, profile: str, commit: str, entries: Sequence[dict[str, Any]]) -> None:
     """Write ``run.json``: ``{"profile", "commit", "seconds", "notebooks": [{"name", "status", "seconds",
-    "slowest_cells", "stderr", "warnings", "error"?}]}``. ``status`` is "ok", "failed" or "not run"; a cell's ``index``
+    "slowest_cells", "stderr", "warnings", "restarts"?, "error"?}]}``. ``status`` is "ok", "failed" or "not run"; a cell's ``index``
     is its place among the notebook's cells, from 0; ``stderr`` counts the lines on stderr that hold a warning and
     ``warnings`` names the first of them."""
     seconds = round(sum(entry["seconds"] for entry in entries), 2)
@@ -177,7 +132,7 @@ def error_message(error: Exception) -> str:
         )
     if isinstance(error, CellTimeoutError):
         return "셀이 정해 둔 시간(--timeout) 안에 끝나지 않았습니다."
-    return f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, Stuck) else f"{type(error).__name__}: {error}"
 
 
 def print_summary(
@@ -188,11 +143,12 @@ def print_summary(
     console.line("\n== 요약")
     for entry in entries:
         warned = f"  경고 {entry['stderr']}줄" if entry["stderr"] else ""
+        warned += f"  커널이 멈춰 {entry['restarts']}번 다시 시작" if entry.get("restarts") else ""
         console.line(
-            f"  {_pad(words[entry['status']], 12)}{entry['name']:<40}{entry['seconds']:>8.1f}초{warned}"
+            f"  {pad(words[entry['status']], 12)}{entry['name']:<40}{entry['seconds']:>8.1f}초{warned}"
         )
     total = sum(entry["seconds"] for entry in entries)
-    console.line(f"  {_pad('모두', 52)}{total:>8.1f}초 ({total / 60:.1f}분)")
+    console.line(f"  {pad('모두', 52)}{total:>8.1f}초 ({total / 60:.1f}분)")
     comparison = output_dir / "comparison.json"
     if comparison.is_file():
         old = "" if comparison.stat().st_mtime >= started else ", 이전에 실행한 결과"
@@ -207,8 +163,8 @@ def print_summary(
     places = [("실행한 노트북", output_dir / "html"), ("튜닝 전후 비교", output_dir / "comparison.html")]
     for label, place in [*places, ("실행 기록", output_dir / "run.json")]:
         if place.exists():
-            console.line(f"  {_pad(label, 16)}{place}")
-    console.line(f"  {_pad('직접 해 보기', 16)}make lab")
+            console.line(f"  {pad(label, 16)}{place}")
+    console.line(f"  {pad('직접 해 보기', 16)}make lab")
 
 
 def _comparison_lines(comparison: dict[str, Any], note: str) -> list[str]:
@@ -220,9 +176,5 @@ def _comparison_lines(comparison: dict[str, Any], note: str) -> list[str]:
     lines = [f"\n== 튜닝 전과 후 (질문 {comparison['n']:,}개{note})"]
     for name, *numbers, judged in rows:
         cells = [" " * (room - width(cell)) + cell for cell, room in zip(numbers, widths[1:], strict=False)]
-        lines.append("  ".join(["", _pad(name, widths[0]), *cells, judged]))
+        lines.append("  ".join(["", pad(name, widths[0]), *cells, judged]))
     return [*lines, "", "  " + verdict(comparison).splitlines()[0]]
-
-
-def _pad(text: str, columns: int) -> str:
-    return text + " " * max(0, columns - width(text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import re
@@ -15,8 +17,9 @@ import nbformat
 import psutil
 import pytest
 
-from src.classroom import run
-from src.classroom.report import Console, cell_headings, elapsed, print_summary, warning_lines, width
+from src.classroom import run, runner
+from src.classroom.console import Console, elapsed, width
+from src.classroom.report import cell_headings, print_summary, warning_lines
 from src.profiles import ROOT
 
 ENTRY_KEYS = {"name", "status", "seconds", "slowest_cells", "stderr", "warnings"}
@@ -107,10 +110,10 @@ def test_a_failure_is_named_and_what_ran_is_kept(outputs, three, tmp_path, capsy
 
 
 def test_from_forgets_what_another_commit_left(outputs, three, monkeypatch):
-    monkeypatch.setattr(run, "_commit", lambda: "a")
+    monkeypatch.setattr(runner, "current_commit", lambda: "a")
     assert run.main(["--only", "01"], notebooks=three) == 0
     assert statuses(outputs) == ["ok", "not run", "not run"]
-    monkeypatch.setattr(run, "_commit", lambda: "b")
+    monkeypatch.setattr(runner, "current_commit", lambda: "b")
     assert run.main(["--only", "03"], notebooks=three) == 0
     assert statuses(outputs) == ["not run", "not run", "ok"]
 
@@ -253,41 +256,44 @@ def test_progress_bars_on_stderr_are_no_warnings():
     assert warning_lines([cell]) == ["FutureWarning: a"]
 
 
-def until_shown(shown: list[str], text: str) -> None:
-    """Wait until ``text`` was shown; fail after half a minute."""
-    deadline = time.monotonic() + 30
-    while not any(text in part for part in shown):
-        assert time.monotonic() < deadline, f"{text!r} not in {shown}"
-        time.sleep(0.01)
+def ticked(console: Console, seconds: float) -> None:
+    """Let the console tick for so long."""
+
+    async def some_ticks() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(console.tick(), seconds)
+
+    asyncio.run(some_ticks())
 
 
-def test_a_terminal_shows_the_time_gone_by_on_one_line(monkeypatch):
+def test_a_terminal_shows_each_lane_and_the_time_gone_by_on_one_line(monkeypatch):
     shown = []
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr("builtins.print", lambda text, **_: shown.append(text))
     console = Console()
-    console.tty, console.every = True, 0.01
-    with console.ticking("[5/7] 03_fine_tuning_with_lora · 셀 12/40 · 아주 긴 제목을 가진 셀"):
-        until_shown(shown, "1초째")
-    assert all(part.startswith("\r\x1b[2K[5/7]") and "\n" not in part for part in shown)
-    assert all(width(part.removeprefix("\r\x1b[2K")) < 40 for part in shown)
-    assert shown[-1].endswith("초째")  # cut is the heading, not what moves
+    console.tty, console.every = True, 0.05
+    console.show("a", "[5/7] 03_fine_tuning_with_lora · 셀 12/40 · 아주 긴 제목을 가진 셀")
+    ticked(console, 1.5)
+    assert shown[-1].startswith("\r\x1b[2K[5/7]") and shown[-1].endswith(" · 1초째")  # cut is the heading
+    console.show("b", "[2/7] 00-concepts · 셀 1/40 · 또 긴 제목을 가진 셀")
+    assert re.fullmatch(r"\r\x1b\[2K\[5/7\].* · 1초째 \| \[2/7\].* · 0초째", shown[-1])
+    assert all("\n" not in part and width(part.removeprefix("\r\x1b[2K")) < 60 for part in shown)
+    console.forget("a")
+    console.forget("b")
     count = len(shown)
-    time.sleep(0.05)
-    assert len(shown) == count  # and no more once the cell is done
+    ticked(console, 0.2)
+    assert len(shown) == count  # and no more once the cells are done
 
 
 def test_a_log_gets_a_line_now_and_then(capsys):
     console = Console()
     assert not console.tty and console.every >= 10
-    with console.ticking("셀 1/1"):
-        pass
-    assert capsys.readouterr().out == ""
-    console.every = 0.01
-    shown = []
-    console.line = shown.append
-    with console.ticking("셀 1/1"):
-        until_shown(shown, "셀 1/1 · 0초째")
+    console.every = 0.05
+    console.show("a", "셀 1/1")
+    ticked(console, 0.3)
+    assert "셀 1/1 · 0초째" in capsys.readouterr().out
+    console.done("a", " · 0.3초")
+    assert capsys.readouterr().out == "셀 1/1 · 0.3초\n"
 
 
 def test_time_gone_by():

@@ -1,0 +1,90 @@
+"""The terminal while notebooks run: what each lane does and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+import unicodedata
+
+import psutil
+
+
+class Console:
+    """What runs now: one line that updates itself on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self.tty = sys.stdout.isatty()
+        self.every = 1.0 if self.tty else 30.0  # seconds between signs of life within one cell
+        self._shown: dict[str, tuple[str, float]] = {}  # lane -> what it does, since when
+
+    def line(self, text: str) -> None:
+        """Print ``text`` for good."""
+        print(("\r\x1b[2K" if self.tty else "") + text, flush=True)
+        self._draw()
+
+    def show(self, lane: str, text: str) -> None:
+        """``lane`` begins something."""
+        self._shown[lane] = (text, time.monotonic())
+        self._draw()
+
+    def done(self, lane: str, end: str) -> None:
+        """What ``lane`` did has ended: a terminal shows the next thing soon, a log keeps it."""
+        if not self.tty:
+            print(self._shown[lane][0] + end, flush=True)
+
+    def forget(self, lane: str) -> None:
+        """``lane`` has nothing more to show."""
+        self._shown.pop(lane, None)
+
+    async def tick(self) -> None:
+        """Show the time gone by until cancelled."""
+        while True:
+            await asyncio.sleep(self.every)
+            self._draw()
+            if not self.tty:
+                for text, since in self._shown.values():
+                    if (seconds := time.monotonic() - since) >= self.every:
+                        print(f"{text} · {elapsed(seconds)}째", flush=True)
+
+    def _draw(self) -> None:
+        """The running lanes side by side. Where they do not fit, the texts are cut: what moves is at the end."""
+        if not self.tty or not self._shown:
+            return
+        room = (shutil.get_terminal_size().columns - 1) // len(self._shown) - 2
+        parts = []
+        for text, since in self._shown.values():
+            end = f" · {elapsed(time.monotonic() - since)}째"
+            while text and width(text) + width(end) > room:
+                text = text[:-1]
+            parts.append(text + end)
+        print("\r\x1b[2K" + " | ".join(parts), end="", flush=True)
+
+
+def busy_line() -> str:
+    """What to say where other programs use this machine; nothing where they do not."""
+    cores = os.cpu_count() or 1
+    used = psutil.cpu_percent(interval=0.5) / 100 * cores
+    if used < 0.4 * cores:
+        return ""
+    return (
+        f"다른 프로그램이 이 컴퓨터의 코어 {cores}개 가운데 {used:.1f}개를 쓰고 있어 평소보다 오래 걸립니다. "
+        "닫을 수 있으면 닫아 주세요."
+    )
+
+
+def elapsed(seconds: float) -> str:
+    """``75`` -> "1분 15초"."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}분 {rest:02d}초" if minutes else f"{rest}초"
+
+
+def width(text: str) -> int:
+    """Columns ``text`` takes on a terminal: Hangul takes two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def pad(text: str, columns: int) -> str:
+    return text + " " * max(0, columns - width(text))

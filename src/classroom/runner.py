@@ -1,0 +1,245 @@
+"""Notebooks run one after the other, or in two lanes side by side, each in a fresh kernel that is watched."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from src.classroom.console import Console, busy_line
+from src.classroom.kernel import kernel_env, new_manager
+from src.classroom.report import (
+    cell_headings,
+    entry_of,
+    error_message,
+    not_run,
+    print_summary,
+    read_entries,
+    write_html,
+    write_run,
+)
+from src.classroom.watch import PatientClient, Stuck
+from src.experiments.log import current_commit
+from src.profiles import Profile
+
+# Notebooks that use nothing of each other's may run side by side: a lane is worked off in its order.
+LANES = (("00.01", "00", "05"), ("01", "02", "03", "04"))
+ATTEMPTS = 2  # a notebook whose kernel got stuck is run once more, from its beginning
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM came in."""
+
+
+class Runner:
+    """Runs notebooks and keeps ``run.json`` up to date after each of them."""
+
+    def __init__(self, profile: Profile, notebooks: Sequence[Path], timeout: int | None = None) -> None:
+        self.profile = profile
+        self.notebooks = list(notebooks)
+        self.timeout = timeout  # seconds a cell; None: as long as it works
+        self.output_dir = profile.output_dir.resolve()
+        self.console = Console()
+        self.stopped = self.failed = False
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.commit = current_commit()
+        self._steps: set[asyncio.Future] = set()
+
+    def run(self, selected: Sequence[Path], jobs: int = 1) -> int:
+        """Run ``selected`` (some of ``notebooks``, in their order), in ``jobs`` lanes; returns the exit status."""
+        started = time.time()
+        self.entries = {p.stem: not_run(p) for p in self.notebooks}
+        self.entries |= read_entries(self.output_dir, self.profile.name, self.commit)
+        for path in selected:
+            self.entries[path.stem] = not_run(path)
+            self._html(path).unlink(missing_ok=True)  # a page of an earlier run would pass for this one's
+        self._save()
+        if line := busy_line():
+            self.console.line(line)
+        with self._signals():
+            asyncio.run(self._run_lanes(lanes(selected) if jobs > 1 else [list(selected)]))
+        print_summary(self.console, self.output_dir, list(self.entries.values()), started)
+        return 130 if self.stopped else 1 if self.failed else 0
+
+    async def _run_lanes(self, each: Sequence[Sequence[Path]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            ticking = group.create_task(self.console.tick())
+            await asyncio.gather(*(self._run_lane(lane) for lane in each))
+            ticking.cancel()
+
+    async def _run_lane(self, lane: Sequence[Path]) -> None:
+        for path in lane:
+            if self.stopped or self.failed:  # between two notebooks
+                return
+            for attempt in range(1, ATTEMPTS + 1):
+                entry, stuck = await self._run_notebook(path, attempt)
+                if not stuck or self.stopped or attempt == ATTEMPTS:
+                    break
+                self.console.line(
+                    f"{self._number(path)} · {entry['error']['message']} 처음부터 다시 실행합니다."
+                )
+            self.entries[path.stem] = entry
+            self.failed = self.failed or entry["status"] != "ok"
+            self._save()
+
+    async def _run_notebook(self, path: Path, attempt: int) -> tuple[dict[str, Any], bool]:
+        """The notebook's entry in ``run.json``, and whether its kernel got stuck, so that another try may help."""
+        started, number = time.monotonic(), self._number(path)
+        lane = _Cells(self.console, number)
+        error: Exception | None = None
+        nb = nbformat.v4.new_notebook()
+        try:
+            nb = nbformat.read(path, as_version=4)
+            lane.begin(nb.cells)
+            await self._execute(nb, path, lane)
+        except Exception as exception:
+            error = exception
+        finally:
+            lane.end()
+        entry = entry_of(path, nb.cells, lane.times, time.monotonic() - started, attempt)
+        at = lane.at
+        if error:
+            message = "중단되었습니다." if self.stopped else error_message(error)
+            entry["status"] = "failed"
+            entry["error"] = {"index": at and at[0], "heading": at[3] if at else "", "message": message}
+        write_html(nb, self._html(path), path, failed_at=at[0] if error and at else None)
+        stuck = isinstance(error, Stuck)
+        word = "완료" if not error else "중단" if self.stopped else "멈춤" if stuck else "실패"
+        self.console.line(f"{number} · {word} · {entry['seconds']:.1f}초")
+        if error and (self.stopped or not stuck or attempt == ATTEMPTS):
+            self._explain(path, at, entry["error"]["message"])
+        return entry, stuck
+
+    async def _execute(self, nb: nbformat.NotebookNode, path: Path, lane: _Cells) -> None:
+        """Start a kernel, run every cell, shut the kernel down, whatever happens."""
+        sockets = tempfile.TemporaryDirectory(prefix="ws-")
+        manager = new_manager(Path(sockets.name))
+        client = PatientClient(
+            nb,
+            km=manager,
+            say=lambda text: self.console.line(f"{lane.number} · {text}"),
+            timeout=self.timeout,
+            on_cell_execute=lane.started,
+            on_cell_executed=lane.executed,
+        )
+        ended = False
+        try:
+            # The notebook's own folder, as in JupyterLab.
+            await client.async_start_new_kernel(cwd=str(path.parent), env=kernel_env(self.profile))
+            await self._interruptible(client.async_start_new_kernel_client())
+            for index, cell in enumerate(nb.cells):
+                number = client.code_cells_executed + 1
+                await self._interruptible(client.watched(client.async_execute_cell(cell, index, number)))
+            client.set_widgets_metadata()
+            ended = True
+        finally:
+            if manager.has_kernel:
+                with contextlib.suppress(Exception):
+                    client.kc.stop_channels()
+                await manager.shutdown_kernel(now=not ended)
+            sockets.cleanup()
+
+    async def _interruptible(self, step: Coroutine) -> None:
+        """Await ``step``; a signal cancels it, and only it, so that the kernel's clean-up always runs."""
+        if self.stopped:
+            step.close()
+            raise Stopped
+        task = asyncio.ensure_future(step)
+        self._steps.add(task)
+        try:
+            await task
+        except (Exception, asyncio.CancelledError) as error:
+            if self.stopped:
+                raise Stopped from None
+            raise error
+        finally:
+            self._steps.discard(task)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM stop the running cells; outside the main thread Python allows no handlers."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(*_: object) -> None:
+            self.stopped = True
+            for task in list(self._steps):
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+        before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _explain(self, path: Path, at: tuple | None, message: str) -> None:
+        where = f"셀 {at[1]}/{at[2]} (In [{at[1]}])\n  제목: {at[3]}" if at else "커널 시작"
+        again = "여기서 이어 가기" if self.stopped else "고친 뒤 여기서 이어 가기"
+        profile = "" if self.profile.name == "tiny" else f" PROFILE={self.profile.name}"
+        self.console.line(
+            f"\n{'중단했습니다' if self.stopped else '셀에서 오류가 났습니다'}.\n"
+            f"  노트북: {path.name}\n  위치: {where}\n  오류: {message}\n"
+            f"  실행한 데까지: {self._html(path)}\n  {again}: make workshop{profile} FROM={key_of(path)}"
+        )
+
+    def _number(self, path: Path) -> str:
+        return f"[{self.notebooks.index(path) + 1}/{len(self.notebooks)}] {path.stem}"
+
+    def _html(self, path: Path) -> Path:
+        return self.output_dir / "html" / f"{path.stem}.html"
+
+    def _save(self) -> None:
+        write_run(self.output_dir, self.profile.name, self.commit, list(self.entries.values()))
+
+
+class _Cells:
+    """One notebook's place on the console and the seconds of its cells, kept by nbclient's hooks."""
+
+    def __init__(self, console: Console, number: str) -> None:
+        self.console, self.number = console, number
+        self.times: list[dict[str, Any]] = []
+        self.at: tuple[int, int, int, str] | None = None  # (index, place among code cells, how many, heading)
+        console.show(number, f"{number} · 커널을 시작합니다")
+
+    def begin(self, cells: Sequence[Any]) -> None:
+        self.headings = cell_headings(cells)
+        self.code = [i for i, cell in enumerate(cells) if cell.cell_type == "code" and cell.source.strip()]
+
+    def started(self, cell: Any, cell_index: int) -> None:
+        place = self.code.index(cell_index) + 1
+        self.at = (cell_index, place, len(self.code), self.headings[cell_index])
+        self.begun = time.monotonic()
+        self.console.show(self.number, f"{self.number} · 셀 {place}/{len(self.code)} · {self.at[3]}")
+
+    def executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        seconds = time.monotonic() - self.begun
+        self.times.append({"index": cell_index, "heading": self.at[3], "seconds": round(seconds, 2)})
+        self.console.done(self.number, f" · {seconds:.1f}초")
+
+    def end(self) -> None:
+        self.console.forget(self.number)
+
+
+def lanes(selected: Sequence[Path]) -> list[list[Path]]:
+    """``selected`` in lanes that need nothing of each other; a notebook that ``LANES`` does not know stays last in
+    the last one."""
+    known = {key: lane for lane in LANES for key in lane}
+    found: dict[tuple[str, ...], list[Path]] = {}
+    for path in selected:
+        found.setdefault(known.get(key_of(path), LANES[-1]), []).append(path)
+    return list(found.values())
+
+
+def key_of(path: Path) -> str:
+    """What names a notebook on the command line: ``03_fine_tuning_with_lora.ipynb`` -> ``03``."""
+    return path.stem.replace("-", "_").split("_")[0]
