@@ -23,6 +23,8 @@ from src.raft.prompt import to_messages
 if TYPE_CHECKING:
     from peft import PeftModel
 
+    from src.evaluation.results import Comparison
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -263,7 +265,7 @@ def few_shot_examples(profile: Profile, records: Sequence[RaftRecord]) -> list[l
 
 def evaluate_adapter(
     profile: Profile, model: Any = None, records: Sequence[RaftRecord] | None = None
-) -> tuple[list[str], list[str], dict[str, Any]]:
+) -> tuple[list[str], list[str], Comparison]:
     """Notebook 04's core in one call: base and tuned answers to the same prompts, and their comparison."""
     from src.evaluation.comparison import compare_systems
     from src.generation.generate import generate_base_and_tuned
@@ -299,7 +301,7 @@ def save_evaluation(
     records: Sequence[RaftRecord],
     base: Sequence[str],
     tuned: Sequence[str],
-    result: dict[str, Any],
+    result: Comparison,
 ) -> Path:
     """Notebook 04's artefacts: ``generations.jsonl``, ``comparison.json`` (returned), and the scores in the adapter's
     card."""
@@ -313,7 +315,7 @@ def save_evaluation(
         ],
     )
     path = profile.output_dir / "comparison.json"
-    path.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    path.write_text(result.to_json(), encoding="utf-8")
     log = profile.artifacts_dir / "training_log.json"
     if log.exists() and adapter_dir(profile).exists():
         card = model_card(profile, json.loads(log.read_text(encoding="utf-8")), result)

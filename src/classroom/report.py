@@ -197,7 +197,12 @@ def print_summary(
     if comparison.is_file():
         old = "" if comparison.stat().st_mtime >= started else ", 이전에 실행한 결과"
         try:
-            lines = _comparison_lines(json.loads(comparison.read_text(encoding="utf-8")), old)
+            from src.evaluation.results import Comparison
+
+            result = Comparison.from_json(comparison.read_text(encoding="utf-8"))
+            # The table, and of the verdict the headline.
+            lines = [f"  {line}" for line in str(result).splitlines()[: len(result.metrics) + 3]]
+            lines.insert(0, f"\n== 튜닝 전과 후 (질문 {result.n:,}개{old})")
         except (ValueError, KeyError, TypeError, AttributeError):
             # A broken file must not spoil the end of a long run.
             lines = [f"\n{comparison}을(를) 읽지 못했습니다. 04번 노트북을 다시 실행해 주세요."]
@@ -209,19 +214,6 @@ def print_summary(
         if place.exists():
             console.line(f"  {_pad(label, 16)}{place}")
     console.line(f"  {_pad('직접 해 보기', 16)}make lab")
-
-
-def _comparison_lines(comparison: dict[str, Any], note: str) -> list[str]:
-    from src.evaluation.tables import summary_rows, verdict
-
-    columns = ("지표", "베이스 모델", "튜닝한 모델", "차이", "차이의 95% 구간", "판정")
-    rows = [columns, *([row[name] for name in columns] for row in summary_rows(comparison))]
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    lines = [f"\n== 튜닝 전과 후 (질문 {comparison['n']:,}개{note})"]
-    for name, *numbers, judged in rows:
-        cells = [" " * (room - width(cell)) + cell for cell, room in zip(numbers, widths[1:], strict=False)]
-        lines.append("  ".join(["", _pad(name, widths[0]), *cells, judged]))
-    return [*lines, "", "  " + verdict(comparison).splitlines()[0]]
 
 
 def _pad(text: str, columns: int) -> str:

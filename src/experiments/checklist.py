@@ -6,7 +6,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from src.data.splitting import LeakageError, check_leakage, split_shares
-from src.evaluation.tables import FEW_GROUPS
+from src.evaluation.results import FEW_GROUPS
 from src.experiments.own_data import Prepared
 from src.quality.personal_data import find_personal_data
 
