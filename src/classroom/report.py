@@ -201,7 +201,7 @@ def print_summary(
 
             result = Comparison.from_json(comparison.read_text(encoding="utf-8"))
             # The table, and of the verdict the headline.
-            lines = [f"  {line}" for line in str(result).splitlines()[: len(result.metrics) + 3]]
+            lines = [f"  {line}".rstrip() for line in str(result).splitlines()[: len(result.metrics) + 3]]
             lines.insert(0, f"\n== 튜닝 전과 후 (질문 {result.n:,}개{old})")
         except (ValueError, KeyError, TypeError, AttributeError):
             # A broken file must not spoil the end of a long run.

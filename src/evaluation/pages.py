@@ -28,9 +28,9 @@ FEW = 3  # questions shown unfolded at either end
 def plot_comparison(result: Comparison, path: str | Path | None = None) -> Any:
     """Bars of the systems: 0-1 metrics left, 0-100 (BLEU, chrF2) right. The line on a tuned bar is the base score
     plus the 95 % interval of the difference. Saved to ``path`` if given; returns the (closed) matplotlib figure."""
+    import koreanize_matplotlib  # noqa: F401  (a font with Hangul)
     import matplotlib.pyplot as plt
 
-    _use_hangul_font()
     heights = {"base": {name: entry.base for name, entry in result.metrics.items()}}
     if result.few_shot:
         heights["few_shot"] = {name: entry.base for name, entry in result.few_shot.items()}
@@ -62,20 +62,6 @@ def plot_comparison(result: Comparison, path: str | Path | None = None) -> Any:
         figure.savefig(path, dpi=120)
     plt.close(figure)  # a notebook shows the returned figure once, not twice
     return figure
-
-
-def _use_hangul_font() -> None:
-    """NanumGothic out of koreanize_matplotlib, whose own import needs distutils, gone since Python 3.12."""
-    from importlib.util import find_spec
-
-    from matplotlib import font_manager, rcParams
-
-    spec = find_spec("koreanize_matplotlib")
-    if spec is None or spec.origin is None:
-        raise ImportError("한글 글꼴이 없습니다. pip install koreanize-matplotlib 을 실행해 주세요.")
-    font_manager.fontManager.addfont(Path(spec.origin).parent / "fonts" / "NanumGothic.ttf")
-    rcParams["font.family"] = "NanumGothic"
-    rcParams["axes.unicode_minus"] = False
 
 
 def mark_overlap(answer: str, reference: str) -> tuple[list[tuple[str, bool]], list[str]]:

@@ -8,7 +8,7 @@ bootstrap over questions.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from src.scoring.tokenizers import check_lengths
 
 LEVEL = 0.95
 EXACT_GROUPS = 12  # up to here all 2^G exchanges are made: 4,096 cost no more than the usual 2,000 draws
-_CHUNK = 250  # resamples at a time: bounds the memory
 
 
 def paired_differences(
@@ -62,30 +61,18 @@ def paired_differences(
         parts = np.split(sums, columns, axis=-1)
         return np.stack([_score(name, part) for name, part in zip(names, parts, strict=True)], axis=-1)
 
-    drawn = [
-        scores(draws @ after) - scores(draws @ before) for draws in _draws(len(before), n_resamples, seed)
-    ]
-    exchanged = []
-    for keep in _flips(len(before), n_resamples, seed):
-        moved = keep @ (after - before)  # what the first side gains
-        exchanged.append(scores(total_before + moved) - scores(total_after - moved))
+    draws = _draws(len(before), n_resamples, seed)
+    differences = scores(draws @ after) - scores(draws @ before)
+    moved = _flips(len(before), n_resamples, seed) @ (after - before)  # what the first side gains
+    null = scores(total_before + moved) - scores(total_after - moved)
     base_scores, tuned_scores = scores(total_before), scores(total_after)
     if not np.isfinite([base_scores, tuned_scores]).all():
         raise ValueError("지표가 세는 질문이 하나도 없어 두 시스템을 견줄 수 없습니다. 그 지표를 빼 주세요.")
-    differences, null = np.concatenate(drawn), np.concatenate(exchanged)
     parts = np.split((before != 0) | (after != 0), columns, axis=1)
-    return {
-        name: _entry(
-            name,
-            base_scores[i],
-            tuned_scores[i],
-            differences[:, i],
-            null[:, i],
-            n_groups=int(part.any(axis=1).sum()),
-            exact=len(before) <= EXACT_GROUPS,
-        )
-        for i, (name, part) in enumerate(zip(names, parts, strict=True))
-    }
+    exact = len(before) <= EXACT_GROUPS
+    n_groups = [int(part.any(axis=1).sum()) for part in parts]
+    columns = zip(names, base_scores, tuned_scores, differences.T, null.T, n_groups, strict=True)
+    return {name: _entry(name, *values, exact) for name, *values in columns}
 
 
 def paired_difference(
@@ -119,7 +106,6 @@ def _entry(
     tuned: float,
     differences: np.ndarray,
     null: np.ndarray,
-    *,
     n_groups: int,
     exact: bool,
 ) -> Difference:
@@ -167,22 +153,15 @@ def _sum_by_group(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _draws(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each of n groups is drawn: float (≤ _CHUNK, n) until there are ``n_resamples`` rows."""
-    random = np.random.default_rng([seed, 0])
-    for start in range(0, n_resamples, _CHUNK):
-        rows = min(_CHUNK, n_resamples - start)
-        places = random.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        yield np.bincount(places.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
+def _draws(n: int, n_resamples: int, seed: int) -> np.ndarray:
+    """How often each of n groups is drawn: float (n_resamples, n)."""
+    places = np.random.default_rng([seed, 0]).integers(n, size=(n_resamples, n))
+    places += n * np.arange(n_resamples)[:, None]
+    return np.bincount(places.ravel(), minlength=places.size).reshape(places.shape).astype(float)
 
 
-def _flips(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """0 or 1 for each of n groups: all 2^n rows up to ``EXACT_GROUPS``, else float (≤ _CHUNK, n) until there are
-    ``n_resamples`` rows."""
+def _flips(n: int, n_resamples: int, seed: int) -> np.ndarray:
+    """0 or 1 for each of n groups: all 2^n rows up to ``EXACT_GROUPS``, else float (n_resamples, n)."""
     if n <= EXACT_GROUPS:
-        yield (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
-        return
-    random = np.random.default_rng([seed, 1])
-    for start in range(0, n_resamples, _CHUNK):
-        rows = min(_CHUNK, n_resamples - start)
-        yield random.integers(0, 2, size=(rows, n)).astype(float)
+        return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
+    return np.random.default_rng([seed, 1]).integers(0, 2, size=(n_resamples, n)).astype(float)

@@ -29,18 +29,29 @@ from src.scoring.rouge import compute_rouge
 from src.scoring.tokenizers import check_texts
 
 
+def abstention(predictions: Sequence[str], references: Sequence[str], **options: Any) -> dict[str, Any]:
+    """``compute_abstention`` where a reference that abstains says that there is no answer."""
+    return compute_abstention(predictions, [not is_abstention(text) for text in references], **options)
+
+
 @dataclass(frozen=True)
 class Metric:
     """A score as tables, charts and ``load_metric`` know it."""
 
     title: str  # what a learner reads; ↓ marks what should be low
-    scale: str
-    function: str  # what ``load_metric`` calls its function, which may give several scores at once
-    compute: Callable[..., dict[str, Any]]  # (answers, references, per_sample=...) -> scores
+    compute: Callable[
+        ..., dict[str, Any]
+    ]  # (answers, references, per_sample=...) -> this score, maybe with others
+    scale: str = "0–1"
     lower_is_better: bool = False
     answerable: bool | None = None  # looks only at questions that have (True) or lack (False) an answer
     # Of a score that is no mean over questions: counts of each question, and the score of counts that were summed.
     counts: tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]] | None = None
+
+    @property
+    def function(self) -> str:
+        """What ``load_metric`` calls ``compute``: "rouge" for three scores."""
+        return self.compute.__name__.removeprefix("compute_")
 
     @property
     def top(self) -> int:
@@ -48,35 +59,20 @@ class Metric:
         return 100 if self.scale.endswith("100") else 1
 
 
-def _abstention_by_reference(
-    predictions: Sequence[str], references: Sequence[str], **options: Any
-) -> dict[str, Any]:
-    return compute_abstention(predictions, [not is_abstention(text) for text in references], **options)
-
-
 # The order is that of every table and chart.
 METRICS: dict[str, Metric] = {
-    "rouge1": Metric("ROUGE-1", "0–1", "rouge", compute_rouge),
-    "rouge2": Metric("ROUGE-2", "0–1", "rouge", compute_rouge),
-    "rougeL": Metric("ROUGE-L", "0–1", "rouge", compute_rouge),
-    "bleu": Metric("BLEU", "0–100", "bleu", compute_bleu, counts=(bleu_statistics, bleu_from_statistics)),
-    "chrf": Metric("chrF2", "0–100", "chrf", compute_chrf, counts=(chrf_statistics, chrf_from_statistics)),
-    "cosine_similarity": Metric("코사인 유사도", "−1–1", "cosine_similarity", compute_cosine_similarity),
-    "exact_match": Metric("정확히 일치", "0–1", "exact_match", compute_exact_match),
-    "char_f1": Metric("글자 F1", "0–1", "char_f1", compute_char_f1),
-    "answer_contained": Metric(
-        "정답 포함(답 있는 질문)", "0–1", "answer_contained", compute_answer_contained, answerable=True
-    ),
-    "abstention": Metric(
-        "바르게 답 없음(답 없는 질문)", "0–1", "abstention", _abstention_by_reference, answerable=False
-    ),
+    "rouge1": Metric("ROUGE-1", compute_rouge),
+    "rouge2": Metric("ROUGE-2", compute_rouge),
+    "rougeL": Metric("ROUGE-L", compute_rouge),
+    "bleu": Metric("BLEU", compute_bleu, "0–100", counts=(bleu_statistics, bleu_from_statistics)),
+    "chrf": Metric("chrF2", compute_chrf, "0–100", counts=(chrf_statistics, chrf_from_statistics)),
+    "cosine_similarity": Metric("코사인 유사도", compute_cosine_similarity, "−1–1"),
+    "exact_match": Metric("정확히 일치", compute_exact_match),
+    "char_f1": Metric("글자 F1", compute_char_f1),
+    "answer_contained": Metric("정답 포함(답 있는 질문)", compute_answer_contained, answerable=True),
+    "abstention": Metric("바르게 답 없음(답 없는 질문)", abstention, answerable=False),
     "false_abstention": Metric(
-        "잘못 답 없음(답 있는 질문) ↓",
-        "0–1",
-        "abstention",
-        _abstention_by_reference,
-        answerable=True,
-        lower_is_better=True,
+        "잘못 답 없음(답 있는 질문) ↓", abstention, lower_is_better=True, answerable=True
     ),
 }
 

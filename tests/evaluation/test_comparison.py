@@ -163,6 +163,8 @@ def test_verdict_says_better_no_improvement_worse_and_mixed():
 def test_table_and_chart(tmp_path):
     import warnings
 
+    import koreanize_matplotlib  # noqa: F401  (warns of distutils when imported)
+
     result = compare(SHORT, REFERENCES, embedder=CharacterCounts())
     table = comparison_table(result)
     assert list(table.index) == [metric.title for metric in METRICS.values()]

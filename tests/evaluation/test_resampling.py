@@ -125,7 +125,7 @@ def test_what_cannot_be_compared_is_refused_with_a_reason():
 def test_bleu_and_chrf_intervals_are_what_rescoring_each_draw_gives(monkeypatch):
     groups = [number // 4 for number in range(40)]
     draws = np.random.default_rng(7).multinomial(10, np.full(10, 0.1), size=30)
-    monkeypatch.setattr("src.evaluation.resampling._draws", lambda *_: iter([draws[:20], draws[20:]]))
+    monkeypatch.setattr("src.evaluation.resampling._draws", lambda *_: draws)
     extract = {"bleu": scoring.bleu_statistics, "chrf": scoring.chrf_statistics}
     sides = [
         {name: count(side, REFERENCES) for name, count in extract.items()} for side in (SHORT, REFERENCES)
