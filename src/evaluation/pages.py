@@ -155,14 +155,14 @@ def _cells(rows: Sequence[Mapping[str, Any]]) -> list[list[tuple[str, str]]]:
 
 def _question(row: Mapping[str, Any], context: Sequence[str]) -> dict[str, Any]:
     """A row of ``sample_table`` as the page shows it."""
-    systems = [("베이스 모델", row["베이스 모델의 답"], row["베이스 점수"], None)]
-    if "예시 점수" in row:
-        systems.append(("예시를 준 베이스", row["예시를 준 베이스의 답"], row["예시 점수"], None))
-    systems.append(("튜닝한 모델", row["튜닝한 모델의 답"], row["튜닝 점수"], row["차이"]))
     answers = []
-    for system, answer, score, gain in systems:
-        pieces, missing = mark_overlap(answer, row["정답"])
-        answers.append({"system": system, "score": score, "gain": gain, "pieces": pieces, "missing": missing})
+    for system, column in (("베이스 모델", "베이스"), ("예시를 준 베이스", "예시"), ("튜닝한 모델", "튜닝")):
+        if (score := row.get(f"{column} 점수")) is not None:
+            pieces, missing = mark_overlap(row[f"{system}의 답"], row["정답"])
+            gain = row["차이"] if column == "튜닝" else None
+            answers.append(
+                {"system": system, "score": score, "gain": gain, "pieces": pieces, "missing": missing}
+            )
     return {
         "text": row["질문"],
         "reference": row["정답"],
