@@ -25,9 +25,9 @@ COLORS = {"base": "#9aa5b1", "few_shot": "#e0a84e", "tuned": "#2f6fde"}
 FEW = 3  # questions shown unfolded at either end
 
 
-def plot_comparison(result: Comparison, path: str | Path | None = None) -> Any:
+def plot_comparison(result: Comparison) -> Any:
     """Bars of the systems: 0-1 metrics left, 0-100 (BLEU, chrF2) right. The line on a tuned bar is the base score
-    plus the 95 % interval of the difference. Saved to ``path`` if given; returns the (closed) matplotlib figure."""
+    plus the 95 % interval of the difference. Returns the (closed) matplotlib figure."""
     import koreanize_matplotlib  # noqa: F401  (a font with Hangul)
     import matplotlib.pyplot as plt
 
@@ -57,9 +57,6 @@ def plot_comparison(result: Comparison, path: str | Path | None = None) -> Any:
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(heights), frameon=False
     )
-    if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
     plt.close(figure)  # a notebook shows the returned figure once, not twice
     return figure
 
@@ -108,25 +105,23 @@ def comparison_page(
     samples = sample_table(records, base_answers, tuned_answers, few_shot_answers=few_shot_answers)
     gain = samples["차이"]
     rest = {"나아진": samples[gain > 0], "점수가 같은": samples[gain == 0], "나빠진": samples[gain < 0][::-1]}
-    unfolded = {word: rest[word].drop_duplicates("정답")[:FEW] for word in ("나아진", "나빠진")}
-    folded = {
-        word: part.drop(unfolded[word].index if word in unfolded else []) for word, part in rest.items()
-    }
-    shown = [
-        {
-            word: [_question(row, records[i].context) for i, row in part.iterrows()]
-            for word, part in group.items()
+    first = {word: rest[word].drop_duplicates("정답")[:FEW] for word in ("나아진", "나빠진")}
+    rest |= {word: rest[word].drop(part.index) for word, part in first.items()}
+
+    def shown(groups: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+        return {
+            word: [_question(row, records[place].context) for place, row in part.iterrows()]
+            for word, part in groups.items()
         }
-        for group in (unfolded, folded)
-    ]
+
     return write_page(
         path,
         "comparison.html.j2",
         title="베이스 모델과 튜닝한 모델의 비교",
         verdict=result.verdict.splitlines(),
         summary=_cells(result.rows()),
-        unfolded=shown[0],
-        folded=shown[1],
+        unfolded=shown(first),
+        folded=shown(rest),
         chart=base64.b64encode(image.getvalue()).decode(),
         parts={heading: _cells(_records(table)) for heading, table in (parts or {}).items()},
         figures=_cells(_records(comparison_table(result))),

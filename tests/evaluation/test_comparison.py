@@ -171,7 +171,8 @@ def test_table_and_chart(tmp_path):
     assert table.loc["정확히 일치", ["베이스 모델", "튜닝한 모델", "판정"]].tolist() == [0.0, 1.0, "나아짐"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a missing Hangul glyph is a warning
-        figure = plot_comparison(result, tmp_path / "chart.png")
+        figure = plot_comparison(result)
+        figure.savefig(tmp_path / "chart.png")
     left, right = figure.axes
     assert left.get_ylim()[1] < 2 and right.get_ylim()[1] > 100
     assert (tmp_path / "chart.png").stat().st_size > 5000
@@ -427,7 +428,7 @@ def test_every_metric_has_a_value_a_sample_within_its_scale(metric):
 
 def test_matching_words_are_marked_and_missing_ones_named(tmp_path):
     pieces, missing = mark_overlap("서울 인구는 약 1천만 명입니다", "서울의 인구는 약 천만 명입니다")
-    assert pieces[0] == ("서울", True) and pieces[-3][0].startswith("약") is False
+    assert pieces[0] == ("서울", True) and pieces[pieces.index(("약", True)) + 1] == (" 1", False)
     assert missing == ["의"]
     assert mark_overlap("예 예", "예") == ([("예", True), (" 예", False)], [])  # once there, once marked
     assert mark_overlap("", "예") == ([], ["예"])
