@@ -10,6 +10,7 @@ import argparse
 import time
 from collections.abc import Callable
 from random import Random
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -17,14 +18,15 @@ from benchmarks import machine, write_section
 from src import scoring
 from src.data.corpus import read_corpus
 from src.data.text import split_sentences
-from src.evaluation.comparison import STATISTICS, score_sides
-from src.evaluation.resampling import mean_statistic, paired_differences
+from src.evaluation.comparison import score_sides
+from src.evaluation.resampling import paired_differences
 from src.profiles import PROFILES
 from src.raft.answers import ABSTENTION, format_answer, strip_answer_form
 from src.scoring import bleu as overlap
 
 PAIRS, BOOTSTRAP, FASTER = 5_000, 1_000, 5
-LEXICAL = {name: function for name, function in scoring.METRICS.items() if name != "cosine_similarity"}
+LEXICAL = {metric.function: metric.compute for metric in scoring.METRICS.values()}
+del LEXICAL["cosine_similarity"]
 
 
 def make_pairs(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
@@ -51,12 +53,11 @@ def make_pairs(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
 def all_at_once(predictions: list[str], references: list[str]) -> dict[str, np.ndarray]:
     """What ``compare_systems`` does for one system: scores a sample, then ``BOOTSTRAP`` resamples and as many
     exchanges against the answers of the next pair over."""
-    rows = [{"answer": text, "answerable": True} for text in references]
+    rows = [SimpleNamespace(answer=text, answerable=True) for text in references]
     scored = score_sides({"base": predictions}, rows, None)["base"]
     other = {name: np.roll(column, 1, axis=0) for name, column in scored.items()}
-    statistics = {name: STATISTICS.get(name, mean_statistic) for name in scored}
-    paired_differences(other, scored, statistics, n_resamples=BOOTSTRAP, seed=0)
-    values = {name: scored[name][:, 0] for name in scored if name not in STATISTICS}
+    paired_differences(other, scored, n_resamples=BOOTSTRAP, seed=0)
+    values = {name: column[:, 0] for name, column in scored.items() if not scoring.METRICS[name].counts}
     values["abstention"] = values.pop("false_abstention")  # every reference here is an answer
     values["bleu"] = scoring.bleu_from_statistics(scored["bleu"], effective_order=True)
     values["chrf"] = scoring.chrf_from_statistics(scored["chrf"])

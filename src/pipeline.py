@@ -34,6 +34,8 @@ from src.training.monitoring import PeakMemory
 if TYPE_CHECKING:
     from peft import PeftModel
 
+    from src.evaluation.results import Comparison
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -203,7 +205,7 @@ def load_tuned_model(profile: Profile) -> PeftModel:
 
 def evaluate_adapter(
     profile: Profile, model: Any = None, records: Sequence[RaftRecord] | None = None
-) -> tuple[list[str], list[str], dict[str, Any]]:
+) -> tuple[list[str], list[str], Comparison]:
     """Notebook 04's core in one call: base and tuned answers to the same prompts, and their comparison."""
     if records is None:
         records = pick(load_clean_records(profile)["test"], profile.max_test_records, profile.seed)
@@ -230,7 +232,7 @@ def save_evaluation(
     records: Sequence[RaftRecord],
     base: Sequence[str],
     tuned: Sequence[str],
-    result: dict[str, Any],
+    result: Comparison,
 ) -> Path:
     """Notebook 04's artefacts: ``generations.jsonl``, ``comparison.json`` (returned), and the scores in the adapter's
     card."""
@@ -241,7 +243,8 @@ def save_evaluation(
             for r, b, t in zip(records, base, tuned, strict=True)
         ],
     )
-    path = _write_json(profile.output_dir / "comparison.json", result)
+    path = profile.output_dir / "comparison.json"
+    path.write_text(result.to_json(), encoding="utf-8")
     log = profile.artifacts_dir / "training_log.json"
     if log.exists() and adapter_dir(profile).exists():
         card = model_card(profile, json.loads(log.read_text(encoding="utf-8")), result)

@@ -7,9 +7,10 @@ import os
 import shutil
 import sys
 import time
-import unicodedata
 
 import psutil
+
+from src.data.text import width
 
 
 class Console:
@@ -79,12 +80,3 @@ def elapsed(seconds: float) -> str:
     """``75`` -> "1분 15초"."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}분 {rest:02d}초" if minutes else f"{rest}초"
-
-
-def width(text: str) -> int:
-    """Columns ``text`` takes on a terminal: Hangul takes two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def pad(text: str, columns: int) -> str:
-    return text + " " * max(0, columns - width(text))

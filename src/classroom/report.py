@@ -12,8 +12,9 @@ from typing import Any
 import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from src.classroom.console import Console, pad, width
+from src.classroom.console import Console
 from src.classroom.watch import Stuck
+from src.data.text import pad
 
 # nbconvert's page without its blocking scripts: with no network it opens at once and stays readable (formulas as TeX).
 PAGE = """{% extends 'index.html.j2' %}{% from 'mathjax.html.j2' import mathjax %}
@@ -153,7 +154,12 @@ def print_summary(
     if comparison.is_file():
         old = "" if comparison.stat().st_mtime >= started else ", 이전에 실행한 결과"
         try:
-            lines = _comparison_lines(json.loads(comparison.read_text(encoding="utf-8")), old)
+            from src.evaluation.results import Comparison
+
+            result = Comparison.from_json(comparison.read_text(encoding="utf-8"))
+            # The table, and of the verdict the headline.
+            lines = [f"  {line}".rstrip() for line in str(result).splitlines()[: len(result.metrics) + 3]]
+            lines.insert(0, f"\n== 튜닝 전과 후 (질문 {result.n:,}개{old})")
         except (ValueError, KeyError, TypeError, AttributeError):
             # A broken file must not spoil the end of a long run.
             lines = [f"\n{comparison}을(를) 읽지 못했습니다. 04번 노트북을 다시 실행해 주세요."]
@@ -165,16 +171,3 @@ def print_summary(
         if place.exists():
             console.line(f"  {pad(label, 16)}{place}")
     console.line(f"  {pad('직접 해 보기', 16)}make lab")
-
-
-def _comparison_lines(comparison: dict[str, Any], note: str) -> list[str]:
-    from src.evaluation.tables import summary_rows, verdict
-
-    columns = ("지표", "베이스 모델", "튜닝한 모델", "차이", "차이의 95% 구간", "판정")
-    rows = [columns, *([row[name] for name in columns] for row in summary_rows(comparison))]
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    lines = [f"\n== 튜닝 전과 후 (질문 {comparison['n']:,}개{note})"]
-    for name, *numbers, judged in rows:
-        cells = [" " * (room - width(cell)) + cell for cell, room in zip(numbers, widths[1:], strict=False)]
-        lines.append("  ".join(["", pad(name, widths[0]), *cells, judged]))
-    return [*lines, "", "  " + verdict(comparison).splitlines()[0]]

@@ -93,3 +93,12 @@ def fingerprint(*parts: Any) -> str:
     """SHA-256 of anything JSON can write; keys are sorted, so equal settings give equal fingerprints."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def width(text: str) -> int:
+    """Columns ``text`` takes on a terminal: Hangul takes two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def pad(text: str, columns: int) -> str:
+    return text + " " * max(0, columns - width(text))

@@ -38,7 +38,15 @@ def summarize_ratings(ratings: Sequence[Rating], key: str | Path) -> dict[str, A
         votes.setdefault(rating.number, Counter())[sides.get(rating.choice, "tie")] += 1
     leads = [count["tuned"] - count["base"] for count in votes.values()]
     tuned, base = sum(lead > 0 for lead in leads), sum(lead < 0 for lead in leads)
-    result: dict[str, Any] = {
+    preference = interval = p_value = None
+    if tuned + base:
+        test = binomtest(tuned, tuned + base)
+        span = test.proportion_ci(method="wilson")
+        preference, interval = tuned / (tuned + base), [float(span.low), float(span.high)]
+        p_value = float(test.pvalue)
+    chosen = Counter(rating.choice for rating in ratings)
+    decided = chosen["A"] + chosen["B"]
+    return {
         "questions": len(content["questions"]),
         "rated": len(votes),
         "raters": len({rating.rater for rating in ratings}),
@@ -47,19 +55,12 @@ def summarize_ratings(ratings: Sequence[Rating], key: str | Path) -> dict[str, A
         "base": base,
         "tie": len(votes) - tuned - base,
         "equal_answers": content["equal_answers"],
-        "preference": None,
-        "interval": None,
-        "p_value": None,
+        "preference": preference,
+        "interval": interval,
+        "p_value": p_value,
+        "chose_a": chosen["A"] / decided if decided else None,
+        **_agreement(ratings),
     }
-    if tuned + base:
-        test = binomtest(tuned, tuned + base)
-        span = test.proportion_ci(method="wilson")
-        result |= {"preference": tuned / (tuned + base), "interval": [float(span.low), float(span.high)]}
-        result["p_value"] = float(test.pvalue)
-    chosen = Counter(rating.choice for rating in ratings)
-    decided = chosen["A"] + chosen["B"]
-    result["chose_a"] = chosen["A"] / decided if decided else None
-    return result | _agreement(ratings)
 
 
 def _agreement(ratings: Sequence[Rating]) -> dict[str, float | None]:
@@ -96,13 +97,9 @@ def preference_verdict(summary: Mapping[str, Any]) -> str:
             f"없습니다.{more}"
         )
     low, high = summary["interval"]
-    state = (
-        "사람들은 튜닝한 모델의 답을 더 좋아합니다"
-        if low > 0.5
-        else "사람들은 베이스 모델의 답을 더 좋아합니다"
-        if high < 0.5
-        else "어느 쪽을 더 좋아한다고 할 근거가 없습니다"
-    )
+    state = "어느 쪽을 더 좋아한다고 할 근거가 없습니다"
+    if not low <= 0.5 <= high:
+        state = f"사람들은 {'튜닝한' if low > 0.5 else '베이스'} 모델의 답을 더 좋아합니다"
     return (
         f"{state}. 가려진 {summary['tuned'] + summary['base']}문항 가운데 튜닝한 모델 {summary['tuned']}문항"
         f"({summary['preference']:.0%}, 95% 구간 {low:.0%}~{high:.0%}), 무승부 {summary['tie']}문항입니다."

@@ -8,22 +8,18 @@ holds the answer taken away, so that to abstain is right.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.data.schemas import RaftRecord
-from src.evaluation.resampling import check_same_length, paired_difference, units
+from src.evaluation.resampling import paired_difference, units
+from src.evaluation.results import Difference
 from src.evaluation.retrieval import Retriever, golden_rank
 from src.profiles import Profile
 from src.raft.answers import ABSTENTION, is_abstention
 from src.raft.evidence import holds_answer
 from src.raft.prompt import count_tokens
 from src.scoring.correctness import answer_contained
-
-if TYPE_CHECKING:
-    pass
-
-
-# --- The exam --------------------------------------------------------------------------------------------------
+from src.scoring.tokenizers import check_lengths
 
 
 def open_book_records(
@@ -85,7 +81,7 @@ def open_book_table(
 
     for system, by_exam in answers.items():
         for exam, rows in by_exam.items():
-            check_same_length({f"{exam} 시험지": exams[exam], f"{system}의 답": rows})
+            check_lengths({f"{exam} 시험지": exams[exam], f"{system}의 답": rows})
     return pd.DataFrame(
         {
             "시험": exam,
@@ -101,11 +97,9 @@ def open_book_table(
     )
 
 
-def compare_right(
-    table: Any, base: str, tuned: str, *, n_resamples: int, seed: int
-) -> dict[Any, dict[str, Any]]:
-    """For each exam of ``open_book_table`` the entry of ``paired_difference``: share right of two models, difference,
-    95 % interval and p-value, resampled by product (by question where all are of one product).
+def compare_right(table: Any, base: str, tuned: str, *, n_resamples: int, seed: int) -> dict[Any, Difference]:
+    """For each exam of ``open_book_table`` the share that two models have right, resampled by product (by question
+    where all are of one product).
 
     Raises:
         ValueError: a model that is not in ``table``.
@@ -120,6 +114,7 @@ def compare_right(
         sides = [part[part["모델"] == system] for system in (base, tuned)]
         result[exam] = paired_difference(
             *(side["맞음"].to_numpy(dtype=float) for side in sides),
+            "answer_contained",
             groups=units(list(sides[0]["제품"])),
             n_resamples=n_resamples,
             seed=seed,

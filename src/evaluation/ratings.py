@@ -7,28 +7,23 @@ models was trained on. Ratings that are missing or cannot be understood are name
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import html
-import io
 import json
 import random
-import unicodedata
 from collections.abc import Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from src.data.csv_rows import iter_csv
-from src.data.json_rows import Unreadable
 from src.data.schemas import RaftRecord
+from src.data.sheets import line_names, plain, read_sheet, write_sheet
 from src.scoring.correctness import normalize_answer
+from src.scoring.tokenizers import check_lengths
+from src.templates import write_page
 
 COLUMNS = ("시트", "번호", "질문", "문서", "답 A", "답 B", "선택", "평가자", "메모")
 NEEDED = ("시트", "번호", "선택")  # of a sheet that comes back
 TIE = "같음"
 _CHOICES = {"a": "A", "b": "B", "같음": TIE, "동점": TIE, "비슷함": TIE, "tie": TIE}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class RatingSheet(NamedTuple):
@@ -69,8 +64,7 @@ def write_rating_sheet(
     Raises:
         ValueError: lists of different lengths, or no two answers differ.
     """
-    if not len(records) == len(base_answers) == len(tuned_answers):
-        raise ValueError("레코드와 두 모델의 답의 수가 다릅니다. 같은 질문의 답을 넣어 주세요.")
+    check_lengths({"질문": records, "베이스 모델": base_answers, "튜닝한 모델": tuned_answers})
     pairs = list(zip(records, base_answers, tuned_answers, strict=True))
     different = [row for row in pairs if normalize_answer(row[1]) != normalize_answer(row[2])]
     if not different:
@@ -95,78 +89,15 @@ def write_rating_sheet(
     sheet = RatingSheet(
         folder / f"sheet-{name}.csv", folder / f"page-{name}.html", folder / "key" / f"{name}.json"
     )
-    sheet.key.parent.mkdir(parents=True, exist_ok=True)
-    (folder / "returned").mkdir(exist_ok=True)
+    (folder / "returned").mkdir(parents=True, exist_ok=True)
     if not sheet.csv.exists():  # it may hold somebody's ratings
-        text = io.StringIO()
-        rows = [[name, *map(safe_cell, item), "", "", ""] for item in items]
-        csv.writer(text).writerows([COLUMNS, *rows])
-        sheet.csv.write_bytes(text.getvalue().encode("utf-8-sig", "replace"))
-    sheet.page.write_bytes(_page(name, items).encode("utf-8", "replace"))
+        write_sheet(sheet.csv, COLUMNS, [[name, *item, "", "", ""] for item in items])
+    choices = {"A": "A가 낫다", "B": "B가 낫다", TIE: TIE}
+    write_page(sheet.page, "rating.html.j2", title="답 고르기", sheet=name, items=items, choices=choices)
     content = {"sheet": name, "questions": key, "equal_answers": len(pairs) - len(different)}
+    sheet.key.parent.mkdir(exist_ok=True)
     sheet.key.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return sheet
-
-
-def safe_cell(text: str) -> str:
-    """``text`` with an apostrophe before it where a spreadsheet would read a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
-
-
-_STYLE = """body{font:16px/1.6 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em 6em;color:#1f2933}
-fieldset{border:1px solid #cbd2d9;margin:1.5em 0;padding:1em}legend{font-weight:bold}.pair{display:grid;
-grid-template-columns:1fr 1fr;gap:1em}.pair p,details p{white-space:pre-wrap;overflow-wrap:anywhere;background:#f5f7fa;
-padding:.6em;margin:.2em 0}label{margin-right:1.5em}footer{position:fixed;bottom:0;left:0;right:0;background:#fff;
-border-top:1px solid #cbd2d9;padding:.8em;text-align:center}button{font:inherit;padding:.3em 1.2em}"""
-_SCRIPT = """const form=document.querySelector('form'),sheet=form.dataset.sheet,total=+form.dataset.total;
-const cell=t=>'"'+(/^ *[=+\\-@\\t\\r\\n＝＋－＠]/.test(t)?"'"+t:t).replaceAll('"','""')+'"';
-const choice=i=>(form.querySelector(`input[name=q${i}]:checked`)||{value:''}).value;
-const store=window.localStorage;let kept={};try{kept=JSON.parse(store.getItem(sheet))||{}}catch{}
-for(const [name,value] of Object.entries(kept)){const e=form.elements[name];if(e)e.value=value}
-function show(){let done=0;for(let i=1;i<=total;i++)if(choice(i))done++;
-document.getElementById('done').textContent=`${total}문항 중 ${done}문항`;return done}
-form.addEventListener('input',()=>{show();try{store.setItem(sheet,JSON.stringify(Object.fromEntries(new FormData(form))))}catch{}});
-form.addEventListener('submit',event=>{event.preventDefault();const rater=form.elements.rater.value.trim();
-const left=total-show();if(left&&!confirm(`${left}문항이 비어 있습니다. 이대로 저장할까요?`))return;
-const rows=[['시트','번호','선택','평가자','메모']];
-for(let i=1;i<=total;i++)rows.push([sheet,String(i),choice(i),rater,form.elements['m'+i].value]);
-const text='\\ufeff'+rows.map(r=>r.map(cell).join(',')).join('\\r\\n')+'\\r\\n',link=document.createElement('a');
-link.href=URL.createObjectURL(new Blob([text],{type:'text/csv;charset=utf-8'}));
-link.download=`ratings-${sheet}-${rater.replace(/[^\\p{L}\\p{N}]+/gu,'_')}.csv`;link.click()});show();"""
-
-
-def _page(name: str, items: Sequence[Sequence[str]]) -> str:
-    """One HTML file without anything to fetch or send; whatever a model or a file wrote is escaped."""
-    blocks = [
-        '<!doctype html><html lang="ko"><head><meta charset="utf-8"><title>답 고르기</title>',
-        # Neither a script that got in nor this one may talk to anybody.
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        "script-src 'unsafe-inline'\">",
-        f"<style>{_STYLE}</style></head><body><h1>어느 답이 더 낫습니까?</h1>",
-        "<p>문서에 근거한 <b>맞는 답</b>을 먼저 보고, 그다음에 읽기 좋은 답을 골라 주세요. 두 답이 모두 맞거나 모두 "
-        "틀려서 가릴 수 없으면 '같음'을 고릅니다. 다른 사람과 의논하지 말고, 다 고르면 저장한 파일을 돌려주세요.</p>",
-        f'<form data-sheet="{name}" data-total="{len(items)}"><p><label>이름 '
-        '<input name="rater" required maxlength="40"></label></p>',
-    ]
-    for number, question, documents, *answers in items:
-        shown = "".join(
-            f"<div>답 {side}<p>{html.escape(text) or '(빈 답)'}</p></div>"
-            for side, text in zip("AB", answers, strict=True)
-        )
-        radios = "".join(
-            f'<label><input type="radio" name="q{number}" value="{value}"> {label}</label>'
-            for value, label in (("A", "A가 낫다"), ("B", "B가 낫다"), (TIE, TIE))
-        )
-        blocks.append(
-            f"<fieldset><legend>{number}. {html.escape(question)}</legend><details open><summary>문서</summary>"
-            f'<p>{html.escape(documents)}</p></details><div class="pair">{shown}</div><p>{radios}</p>'
-            f'<label>메모 <input name="m{number}" size="50"></label></fieldset>'
-        )
-    blocks.append(
-        '<footer><span id="done"></span> <button>CSV로 저장</button></footer></form>'
-        f"<script>{_SCRIPT}</script></body></html>\n"
-    )
-    return "\n".join(blocks)
 
 
 # --- And back --------------------------------------------------------------------------------------------------
@@ -191,7 +122,7 @@ def read_ratings(paths: Sequence[str | Path], key: str | Path) -> tuple[list[Rat
         names = [row.get("평가자", "").strip().removeprefix("'").strip() for row in rows]
         named = next(filter(None, names), path.stem)
         for row, name in zip(rows, names, strict=True):
-            written, choice = row["번호"].strip(), _plain(row["선택"])
+            written, choice = row["번호"].strip(), plain(row["선택"])
             seen = found.setdefault(name or named, {})
             if lost:
                 cut.add(name or named)
@@ -224,40 +155,16 @@ def read_ratings(paths: Sequence[str | Path], key: str | Path) -> tuple[list[Rat
     return ratings, problems
 
 
-def _plain(choice: str) -> str:
-    """As in ``_CHOICES``: "Ａ", "B." and "(a)" leave no doubt."""
-    return unicodedata.normalize("NFKC", choice).strip(" \t\r\n.,:()[]'\"").casefold()
-
-
 def _rows(path: Path, sheet: str) -> tuple[list[dict[str, str]], list[str]]:
     """A file's rows of this sheet, and why others do not count."""
-    data = path.read_bytes()
-    for encoding in ("utf-8-sig", "cp949"):  # Korean Excel saves CSV as CP949
-        try:
-            text = data.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        return [], ["읽을 수 없습니다. 'CSV UTF-8'로 다시 저장해 주세요."]
-    head = next(filter(str.strip, text.splitlines()), "")
-    columns = next(csv.reader([head], delimiter="," if "," in head else "\t"), [])
-    if columns and (missing := [name for name in NEEDED if name not in columns]):
-        return [], [f"{', '.join(missing)} 칸이 없습니다. 나누어 준 시트를 채워서 돌려주세요."]
-    rows: dict[int, dict[str, str]] = {}
-    lost: dict[str, list[int]] = {}  # reason -> lines
+
+    def clear(row: dict[str, str]) -> bool:  # whoever types a note may put commas in it
+        return row["시트"].strip() == sheet and plain(row["선택"]) in _CHOICES
+
     try:
-        for line, row in iter_csv(io.StringIO(text, newline=""), path.name):
-            reason = ""
-            if isinstance(row, Unreadable):
-                row, reason = _mended(row, columns, sheet)
-            if reason:
-                lost.setdefault(reason, []).append(line)
-            elif any(map(str.strip, row.values())):  # spreadsheets save empty rows as commas
-                rows[line] = row
-    except ValueError as error:  # no line of names
+        rows, problems = read_sheet(path, NEEDED, clear=clear)
+    except ValueError as error:
         return [], [str(error).removeprefix(f"{path.name}: ")]
-    problems = [f"{_lines(lines)}: {reason}" for reason, lines in lost.items()]
     if not rows:
         return [], problems or ["채운 행이 없습니다. 나누어 준 시트를 채워서 돌려주세요."]
     strange = [line for line, row in rows.items() if row["시트"].strip() != sheet]
@@ -268,27 +175,6 @@ def _rows(path: Path, sheet: str) -> tuple[list[dict[str, str]], list[str]]:
         ]
     if strange:
         problems.append(
-            f"{_lines(strange)}: 시트 칸이 {sheet}이(가) 아니라서 세지 않았습니다. 이 시트의 행이면 시트 칸을 고쳐 주세요."
+            f"{line_names(strange)}: 시트 칸이 {sheet}이(가) 아니라서 세지 않았습니다. 이 시트의 행이면 시트 칸을 고쳐 주세요."
         )
     return [row for line, row in rows.items() if line not in strange], problems
-
-
-def _mended(row: Unreadable, columns: Sequence[str], sheet: str) -> tuple[dict[str, str], str]:
-    """A row of too few or too many cells where it leaves no doubt, or why it does not count.
-
-    Excel leaves out the commas at the end of some rows, and whoever types a note may put commas in it.
-    """
-    values = row.row
-    if not isinstance(values, list) or len(values) == len(columns):
-        return {}, row.reason
-    mended = dict(zip_longest(columns, values[: len(columns)], fillvalue=""))
-    beyond = any(map(str.strip, values[len(columns) :]))
-    if not any(map(str.strip, values)):
-        return mended, ""
-    if mended["시트"].strip() == sheet and (not beyond or _plain(mended["선택"]) in _CHOICES):
-        return mended, ""
-    return {}, "칸의 수가 나누어 준 시트와 다릅니다. 쉼표와 따옴표를 확인해 주세요."
-
-
-def _lines(lines: Sequence[int]) -> str:
-    return f"{', '.join(map(str, lines))}번째 줄"

@@ -8,33 +8,28 @@ bootstrap over questions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
-Statistic = Callable[[np.ndarray], np.ndarray]  # summed sufficient statistics (…, k) -> scores (…)
+from src.evaluation.results import HEADLINE, Difference
+from src.scoring.metrics import METRICS
+from src.scoring.tokenizers import check_lengths
+
 LEVEL = 0.95
 EXACT_GROUPS = 12  # up to here all 2^G exchanges are made: 4,096 cost no more than the usual 2,000 draws
-_CHUNK = 250  # resamples at a time: bounds the memory
-
-
-def mean_statistic(sums: np.ndarray) -> np.ndarray:
-    """Mean from (…, 2) sums of value and count; NaN where a resample holds no question that counts."""
-    with np.errstate(invalid="ignore"):
-        return sums[..., 0] / sums[..., 1]
 
 
 def paired_differences(
     base: Mapping[str, np.ndarray],
     tuned: Mapping[str, np.ndarray],
-    statistics: Mapping[str, Statistic],
     *,
     groups: Sequence[Hashable] | None = None,
     n_resamples: int,
     seed: int,
-) -> dict[str, dict[str, Any]]:
-    """One entry a metric, from (n, k) sufficient statistics a question of both systems.
+) -> dict[str, Difference]:
+    """One difference a metric of ``base``, from what both systems' questions add up to it: value and count (n, 2), or
+    the ``counts`` (n, k) of a metric that has them.
 
     A question that a metric does not look at has a count of 0 there. All metrics see the same resamples.
 
@@ -45,18 +40,17 @@ def paired_differences(
     2005). Up to ``EXACT_GROUPS`` groups every one of the 2^G exchanges is made and p is the share as large or larger:
     under 6 groups never below 0.05, which drawing exchanges would not keep to.
 
-    Returns:
-        ``{name: {"base", "tuned", "difference", "interval": [low, high], "p_value"}}``, six digits each.
-
     Raises:
-        ValueError: no metric, no question, lists of unequal length, a score that is no number, or a metric that looks
-            at none of the questions.
+        ValueError: no question, lists of unequal length, a score that is no number, or a metric that looks at none of
+            the questions.
     """
-    names = list(statistics)
-    _check(base, tuned, names, groups)
-    labels = np.arange(len(base[names[0]])) if groups is None else _number(groups)
-    widths = [base[name].shape[1] for name in names]
-    columns = np.cumsum(widths)[:-1]
+    names = list(base)
+    for name in names:
+        _check(name, base[name], tuned[name], groups)
+    groups = range(len(base[names[0]])) if groups is None else groups
+    order = {group: place for place, group in enumerate(dict.fromkeys(groups))}
+    labels = np.array([order[group] for group in groups])
+    columns = np.cumsum([base[name].shape[1] for name in names])[:-1]
     before, after = (
         _sum_by_group(np.column_stack([side[name] for name in names]).astype(float), labels)
         for side in (base, tuned)
@@ -65,66 +59,67 @@ def paired_differences(
 
     def scores(sums: np.ndarray) -> np.ndarray:  # (…, all k) -> (…, metrics)
         parts = np.split(sums, columns, axis=-1)
-        return np.stack([statistics[name](part) for name, part in zip(names, parts, strict=True)], axis=-1)
+        return np.stack([_score(name, part) for name, part in zip(names, parts, strict=True)], axis=-1)
 
-    drawn = [
-        scores(draws @ after) - scores(draws @ before) for draws in _draws(len(before), n_resamples, seed)
-    ]
-    exchanged = []
-    for keep in _flips(len(before), n_resamples, seed):
-        moved = keep @ (after - before)  # what the first side gains
-        exchanged.append(scores(total_before + moved) - scores(total_after - moved))
+    draws = _draws(len(before), n_resamples, seed)
+    differences = scores(draws @ after) - scores(draws @ before)
+    moved = _flips(len(before), n_resamples, seed) @ (after - before)  # what the first side gains
+    null = scores(total_before + moved) - scores(total_after - moved)
     base_scores, tuned_scores = scores(total_before), scores(total_after)
     if not np.isfinite([base_scores, tuned_scores]).all():
         raise ValueError("지표가 세는 질문이 하나도 없어 두 시스템을 견줄 수 없습니다. 그 지표를 빼 주세요.")
-    differences, null = np.concatenate(drawn), np.concatenate(exchanged)
     parts = np.split((before != 0) | (after != 0), columns, axis=1)
-    return {
-        name: _entry(
-            base_scores[i],
-            tuned_scores[i],
-            differences[:, i],
-            null[:, i],
-            n_groups=int(part.any(axis=1).sum()),
-            exact=len(before) <= EXACT_GROUPS,
-        )
-        for i, (name, part) in enumerate(zip(names, parts, strict=True))
-    }
+    exact = len(before) <= EXACT_GROUPS
+    n_groups = [int(part.any(axis=1).sum()) for part in parts]
+    columns = zip(names, base_scores, tuned_scores, differences.T, null.T, n_groups, strict=True)
+    return {name: _entry(name, *values, exact) for name, *values in columns}
 
 
 def paired_difference(
     base: np.ndarray,
     tuned: np.ndarray,
-    statistic: Statistic = mean_statistic,
+    metric: str = HEADLINE,
     *,
     groups: Sequence[Hashable] | None = None,
     n_resamples: int,
     seed: int,
-) -> dict[str, Any]:
-    """One metric's entry, see ``paired_differences``; for a mean, values of shape (n,) will do."""
+) -> Difference:
+    """One metric's difference, see ``paired_differences``; for a mean, values of shape (n,) will do."""
     sides = [
-        {"": np.column_stack([side, np.ones(len(side))]) if np.ndim(side) == 1 else np.asarray(side)}
+        {metric: np.column_stack([side, np.ones(len(side))]) if np.ndim(side) == 1 else np.asarray(side)}
         for side in (base, tuned)
     ]
-    return paired_differences(*sides, {"": statistic}, groups=groups, n_resamples=n_resamples, seed=seed)[""]
+    return paired_differences(*sides, groups=groups, n_resamples=n_resamples, seed=seed)[metric]
+
+
+def _score(name: str, sums: np.ndarray) -> np.ndarray:
+    """The metric of summed counts (…, k); a mean is NaN where a resample holds no question that counts."""
+    if counts := METRICS[name].counts:
+        return counts[1](sums)
+    with np.errstate(invalid="ignore"):
+        return sums[..., 0] / sums[..., 1]
 
 
 def _entry(
-    base: float, tuned: float, differences: np.ndarray, null: np.ndarray, *, n_groups: int, exact: bool
-) -> dict[str, Any]:
+    name: str,
+    base: float,
+    tuned: float,
+    differences: np.ndarray,
+    null: np.ndarray,
+    n_groups: int,
+    exact: bool,
+) -> Difference:
     observed = float(tuned - base)
     tail = 100 * _tail(n_groups)
     low, high = np.nanpercentile(differences, [tail, 100 - tail])
     extreme = int((np.abs(null) >= abs(observed) - 1e-9).sum())
+    # All exchanges hold the observed one already.
+    p_value = extreme / len(null) if exact else (1 + extreme) / (1 + len(null))
     # Six digits: the order in which a processor adds must not show in the file.
-    return {
-        "base": round(float(base), 6),
-        "tuned": round(float(tuned), 6),
-        "difference": round(observed, 6) + 0.0,
-        "interval": [round(float(low), 6) + 0.0, round(float(high), 6) + 0.0],
-        # All exchanges hold the observed one already.
-        "p_value": round(extreme / len(null) if exact else (1 + extreme) / (1 + len(null)), 6),
-    }
+    base, tuned, difference, low, high, p_value = (
+        round(float(value), 6) + 0.0 for value in (base, tuned, observed, low, high, p_value)
+    )
+    return Difference(name, base, tuned, difference, (low, high), p_value)
 
 
 def _tail(n_groups: int) -> float:
@@ -137,51 +132,19 @@ def _tail(n_groups: int) -> float:
     return float(norm.cdf(np.sqrt(n_groups / (n_groups - 1)) * quantile))
 
 
-def check_same_length(lists: Mapping[str, Sequence[Any]]) -> None:
-    """Refuse lists, by their Korean names, that do not pair up item by item.
-
-    Raises:
-        ValueError: their lengths differ.
-    """
-    if len({len(items) for items in lists.values()}) > 1:
-        counts = ", ".join(f"{name} {len(items):,}개" for name, items in lists.items())
+def _check(name: str, base: np.ndarray, tuned: np.ndarray, groups: Sequence[Hashable] | None) -> None:
+    sides = {"앞 시스템의 점수": base, "뒤 시스템의 점수": tuned}
+    check_lengths(sides if groups is None else {**sides, "묶음": groups})
+    if not all(np.isfinite(np.asarray(side, dtype=float)).all() for side in sides.values()):
         raise ValueError(
-            f"짝지을 목록의 수가 다릅니다({counts}). 같은 질문을 같은 순서로 담은 목록을 넣어 주세요."
+            f"점수에 숫자가 아닌 값(NaN이나 무한대)이 있습니다({name}). "
+            "그 값이 나온 질문을 찾아 고치거나 두 시스템에서 함께 빼 주세요."
         )
-
-
-def _check(
-    base: Mapping[str, np.ndarray],
-    tuned: Mapping[str, np.ndarray],
-    names: Sequence[str],
-    groups: Sequence[Hashable] | None,
-) -> None:
-    if not names:
-        raise ValueError("견줄 지표가 없습니다. 지표를 하나 이상 넣어 주세요.")
-    if missing := [name for name in names if name not in base or name not in tuned]:
-        choices = ", ".join(name for name in base if name in tuned)
-        raise ValueError(f"점수가 없는 지표입니다: {', '.join(missing)}. 고를 수 있는 지표: {choices}.")
-    for name in names:
-        sides = {"앞 시스템의 점수": base[name], "뒤 시스템의 점수": tuned[name]}
-        check_same_length(sides if groups is None else {**sides, "묶음": groups})
-        if not len(base[name]):
-            raise ValueError("견줄 질문이 없습니다. 질문을 하나 이상 넣어 주세요.")
-        if not all(np.isfinite(np.asarray(side, dtype=float)).all() for side in sides.values()):
-            raise ValueError(
-                f"점수에 숫자가 아닌 값(NaN이나 무한대)이 있습니다{f'({name})' if name else ''}. "
-                "그 값이 나온 질문을 찾아 고치거나 두 시스템에서 함께 빼 주세요."
-            )
 
 
 def units(groups: Sequence[Hashable]) -> list[Hashable]:
     """What is drawn: the groups, or single questions where all are of one group, of which no other can be drawn."""
     return list(groups) if len(set(groups)) > 1 else list(range(len(groups)))
-
-
-def _number(groups: Sequence[Hashable]) -> np.ndarray:
-    """Groups numbered in the order in which they come."""
-    numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(group, len(numbers)) for group in groups])
 
 
 def _sum_by_group(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -190,22 +153,15 @@ def _sum_by_group(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _draws(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each of n groups is drawn: float (≤ _CHUNK, n) until there are ``n_resamples`` rows."""
-    random = np.random.default_rng([seed, 0])
-    for start in range(0, n_resamples, _CHUNK):
-        rows = min(_CHUNK, n_resamples - start)
-        places = random.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        yield np.bincount(places.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
+def _draws(n: int, n_resamples: int, seed: int) -> np.ndarray:
+    """How often each of n groups is drawn: float (n_resamples, n)."""
+    places = np.random.default_rng([seed, 0]).integers(n, size=(n_resamples, n))
+    places += n * np.arange(n_resamples)[:, None]
+    return np.bincount(places.ravel(), minlength=places.size).reshape(places.shape).astype(float)
 
 
-def _flips(n: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """0 or 1 for each of n groups: all 2^n rows up to ``EXACT_GROUPS``, else float (≤ _CHUNK, n) until there are
-    ``n_resamples`` rows."""
+def _flips(n: int, n_resamples: int, seed: int) -> np.ndarray:
+    """0 or 1 for each of n groups: all 2^n rows up to ``EXACT_GROUPS``, else float (n_resamples, n)."""
     if n <= EXACT_GROUPS:
-        yield (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
-        return
-    random = np.random.default_rng([seed, 1])
-    for start in range(0, n_resamples, _CHUNK):
-        rows = min(_CHUNK, n_resamples - start)
-        yield random.integers(0, 2, size=(rows, n)).astype(float)
+        return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(float)
+    return np.random.default_rng([seed, 1]).integers(0, 2, size=(n_resamples, n)).astype(float)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -19,18 +19,10 @@ from src.scoring.tokenizers import TOKENIZERS
 Hits = list[tuple[str, float]]  # (document, score), best first
 
 
-class Retriever(Protocol):
-    """Anything that finds documents: fixed texts behind it, ``retrieve`` in front."""
+class Retriever:
+    """Finds among distinct documents by a score for each; equal scores stay in the documents' order."""
 
     name: str
-
-    def retrieve(self, question: str, k: int) -> Hits:
-        """The ``k`` best documents with their scores, best first; fewer where there are no more."""
-        ...
-
-
-class _Ranked:
-    """Distinct documents and a score for each; equal scores stay in the documents' order."""
 
     def __init__(self, documents: Sequence[str]) -> None:
         first: dict[str, str] = {}
@@ -54,7 +46,7 @@ class _Ranked:
         return [(self.documents[i], float(scores[i])) for i in best]
 
 
-class BM25Retriever(_Ranked):
+class BM25Retriever(Retriever):
     """BM25 over mecab-ko morphemes (Robertson & Zaragoza 2009), by bm25s with Lucene's formula, k1 1.5, b 0.75.
 
     Korean particles stick to their nouns: split at white space, "제습기의" in the document would not be found by
@@ -81,7 +73,7 @@ class BM25Retriever(_Ranked):
         return self._index.get_scores(words) if words else np.zeros(len(self.documents))
 
 
-class EmbeddingRetriever(_Ranked):
+class EmbeddingRetriever(Retriever):
     """Cosine of question and document vectors of a sentence-transformers model (Karpukhin et al. 2020, arXiv
     2004.04906). Models with prompts named "query" and "passage" (E5, arXiv 2212.03533 §4) get them. What is near is
     what the embedder measures: with the offline one shared characters."""
@@ -102,9 +94,6 @@ class EmbeddingRetriever(_Ranked):
         vectors = self._embedder.encode(list(texts), show_progress_bar=False, **options)
         vectors = np.asarray(vectors, dtype=float)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-# --- The documents, and which of them is wanted ----------------------------------------------------------------
 
 
 def held_out_documents(records: Sequence[RaftRecord]) -> list[str]:
@@ -136,24 +125,14 @@ def golden_rank(record: RaftRecord, documents: Sequence[str]) -> int | None:
     return next(places, None)
 
 
-# --- How good the search is ------------------------------------------------------------------------------------
-
-
 def recall_at(ranks: Sequence[int | None], k: int) -> float:
     """Share of questions whose golden document is among the first ``k``, 0-1 (one golden document a question)."""
-    _check_ranks(ranks)
     return float(np.mean([rank is not None and rank <= k for rank in ranks]))
 
 
 def mean_reciprocal_rank(ranks: Sequence[int | None]) -> float:
     """MRR: mean of 1 / place of the golden document, 0 where it was not found (Voorhees 1999, TREC-8 QA)."""
-    _check_ranks(ranks)
     return float(np.mean([1 / rank if rank else 0.0 for rank in ranks]))
-
-
-def _check_ranks(ranks: Sequence[int | None]) -> None:
-    if not len(ranks):
-        raise ValueError("순위가 하나도 없습니다. 골든 문서가 있는 질문을 하나 이상 넣어 주세요.")
 
 
 def retriever_table(retrievers: Sequence[Retriever], records: Sequence[RaftRecord], ks: Sequence[int]) -> Any:
@@ -162,6 +141,10 @@ def retriever_table(retrievers: Sequence[Retriever], records: Sequence[RaftRecor
     import pandas as pd
 
     asked = [record for record in records if record.answerable]
+    if not asked:
+        raise ValueError(
+            "골든 문서가 있는 질문이 하나도 없습니다. record.answerable이 참인 것을 넣어 주세요."
+        )
     rows = {}
     for retriever in retrievers:
         found = [[hit for hit, _ in retriever.retrieve(record.question, max(ks))] for record in asked]

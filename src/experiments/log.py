@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from src.data.files import read_rows
 from src.data.text import fingerprint
 from src.profiles import ROOT, Profile
 
@@ -85,12 +86,7 @@ def read_experiments(path: str | Path) -> Any:
     if not lines_file.exists():
         return pd.DataFrame()
     rows = []
-    for number, line in enumerate(
-        lines_file.read_text(encoding="utf-8", errors="replace").split("\n"), start=1
-    ):
-        if not line.strip():
-            continue
-        row = _parsed(line)
+    for number, row in read_rows(lines_file):
         if isinstance(row, dict):
             rows.append(row)
         else:
@@ -179,14 +175,9 @@ def _run_id(entry: Mapping[str, Any]) -> str:
 
 
 def _run_of(line: bytes) -> str | None:
-    row = _parsed(line)
-    return row.get("run") if isinstance(row, dict) else None
-
-
-def _parsed(line: str | bytes) -> Any:
     try:
-        return json.loads(line)
-    except ValueError:
+        return json.loads(line)["run"]
+    except (ValueError, KeyError, TypeError):  # damaged, or no run
         return None
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from src import pipeline
 from src.data.schemas import RaftRecord
+from src.evaluation.results import Comparison
 from src.experiments.log import experiment_row, log_experiment
 from src.profiles import Profile
 from src.serving.card import model_card
@@ -96,7 +97,7 @@ def sweep_table(runs: Sequence[Run]) -> Any:
     return pd.DataFrame(rows).set_index("실험")
 
 
-def save_card(run: Run, comparison: Mapping[str, Any], *, source: str, licence: str) -> Path:
+def save_card(run: Run, comparison: Comparison, *, source: str, licence: str) -> Path:
     """The adapter's model card with its scores on the test split and what may be done with the data."""
     path = run.folder / "adapter" / "README.md"
     path.write_text(

@@ -160,7 +160,7 @@ def compute_abstention(
 ) -> dict[str, Any]:
     """How often the answer says that there is none: ``abstention`` among the unanswerable questions (higher is
     better), ``false_abstention`` among the answerable (lower is better); None where there is no such question."""
-    check_lengths(predictions, answerable)
+    check_lengths({"답": predictions, "답이 있는지": answerable})
     check_texts("답", predictions)
     said = np.array([is_abstention(text) for text in predictions], dtype=float)
     has_answer = np.asarray(answerable, dtype=bool)

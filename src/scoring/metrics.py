@@ -1,13 +1,20 @@
-"""Every score of the workshop by name, and the same as ``evaluate.Metric``."""
+"""Every score of the workshop in one table: its title, its scale, how it is computed; and as ``evaluate.Metric``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from src.raft.answers import is_abstention
 from src.scoring.bleu import (
+    bleu_from_statistics,
+    bleu_statistics,
+    chrf_from_statistics,
+    chrf_statistics,
     compute_bleu,
     compute_chrf,
 )
@@ -21,25 +28,73 @@ from src.scoring.cosine import compute_cosine_similarity
 from src.scoring.rouge import compute_rouge
 from src.scoring.tokenizers import check_texts
 
-# --- The same as evaluate.Metric -------------------------------------------------------------------------------
 
-
-def _abstention_by_reference(
-    predictions: Sequence[str], references: Sequence[str], **options: Any
-) -> dict[str, Any]:
+def abstention(predictions: Sequence[str], references: Sequence[str], **options: Any) -> dict[str, Any]:
+    """``compute_abstention`` where a reference that abstains says that there is no answer."""
     return compute_abstention(predictions, [not is_abstention(text) for text in references], **options)
 
 
-METRICS: dict[str, Callable[..., dict[str, Any]]] = {
-    "rouge": compute_rouge,
-    "bleu": compute_bleu,
-    "chrf": compute_chrf,
-    "cosine_similarity": compute_cosine_similarity,
-    "exact_match": compute_exact_match,
-    "char_f1": compute_char_f1,
-    "answer_contained": compute_answer_contained,
-    "abstention": _abstention_by_reference,
+@dataclass(frozen=True)
+class Metric:
+    """A score as tables, charts and ``load_metric`` know it."""
+
+    title: str  # what a learner reads; ↓ marks what should be low
+    compute: Callable[
+        ..., dict[str, Any]
+    ]  # (answers, references, per_sample=...) -> this score, maybe with others
+    scale: str = "0–1"
+    lower_is_better: bool = False
+    answerable: bool | None = None  # looks only at questions that have (True) or lack (False) an answer
+    # Of a score that is no mean over questions: counts of each question, and the score of counts that were summed.
+    counts: tuple[Callable[..., np.ndarray], Callable[..., np.ndarray]] | None = None
+
+    @property
+    def function(self) -> str:
+        """What ``load_metric`` calls ``compute``: "rouge" for three scores."""
+        return self.compute.__name__.removeprefix("compute_")
+
+    @property
+    def top(self) -> int:
+        """Where the scale ends: 1 or 100."""
+        return 100 if self.scale.endswith("100") else 1
+
+
+# The order is that of every table and chart.
+METRICS: dict[str, Metric] = {
+    "rouge1": Metric("ROUGE-1", compute_rouge),
+    "rouge2": Metric("ROUGE-2", compute_rouge),
+    "rougeL": Metric("ROUGE-L", compute_rouge),
+    "bleu": Metric("BLEU", compute_bleu, "0–100", counts=(bleu_statistics, bleu_from_statistics)),
+    "chrf": Metric("chrF2", compute_chrf, "0–100", counts=(chrf_statistics, chrf_from_statistics)),
+    "cosine_similarity": Metric("코사인 유사도", compute_cosine_similarity, "−1–1"),
+    "exact_match": Metric("정확히 일치", compute_exact_match),
+    "char_f1": Metric("글자 F1", compute_char_f1),
+    "answer_contained": Metric("정답 포함(답 있는 질문)", compute_answer_contained, answerable=True),
+    "abstention": Metric("바르게 답 없음(답 없는 질문)", abstention, answerable=False),
+    "false_abstention": Metric(
+        "잘못 답 없음(답 있는 질문) ↓", abstention, lower_is_better=True, answerable=True
+    ),
 }
+
+
+def sample_scores(
+    name: str, answers: Sequence[str], references: Sequence[str], **options: Any
+) -> list[float]:
+    """The score ``name`` of ``METRICS`` for each answer; ``options`` go to its function (``embedder=...``).
+
+    Raises:
+        ValueError: another name.
+    """
+    if name not in METRICS:
+        raise ValueError(
+            f"질문마다 셀 수 없는 지표입니다: {name!r}. 고를 수 있는 지표: {', '.join(METRICS)}."
+        )
+    values = METRICS[name].compute(answers, references, per_sample=True, **options)["per_sample"]
+    return values[name] if isinstance(values, dict) else values
+
+
+# --- The same as evaluate.Metric -------------------------------------------------------------------------------
+
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
@@ -56,12 +111,13 @@ def load_metric(name: str, **options: Any) -> Any:
     "abstention" calls a question unanswerable where its reference abstains. ``compute(…, per_sample=True)`` gives
     the values a sample, too.
     """
-    if name not in METRICS:
-        raise ValueError(f"'{name}' 지표는 없습니다. {', '.join(METRICS)} 가운데에서 골라 주세요.")
+    functions = {metric.function: metric.compute for metric in METRICS.values()}
+    if name not in functions:
+        raise ValueError(f"'{name}' 지표는 없습니다. {', '.join(functions)} 가운데에서 골라 주세요.")
     import datasets
     import evaluate
 
-    function = METRICS[name]
+    function = functions[name]
 
     class KoreanMetric(evaluate.Metric):
         def _info(self) -> evaluate.MetricInfo:

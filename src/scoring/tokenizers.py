@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,16 +16,18 @@ _UNSAFE = re.compile(r"[\x00-\x1f\ud800-\udfff]")  # mecab-ko stops at NUL and r
 _ENDLESS = re.compile(r"(\S{1000})(?=\S)")  # mecab-ko's time grows with its square: two minutes for 1 MB
 
 
-def check_lengths(predictions: Sequence[str], references: Sequence[Any]) -> None:
-    """TypeError for a single string, ValueError for lists that are empty or differ in length."""
-    if isinstance(predictions, str) or isinstance(references, str):
-        raise TypeError("답과 정답은 문자열 하나가 아니라 목록으로 넣어 주세요. 예: [답], [정답]")
-    if len(predictions) != len(references):
+def check_lengths(lists: Mapping[str, Sequence[Any]]) -> None:
+    """Lists, by their Korean names, must pair up item by item: TypeError for a single string, ValueError for lists
+    that differ in length or are empty."""
+    if any(isinstance(items, str) for items in lists.values()):
+        raise TypeError(f"{', '.join(lists)}: 문자열 하나가 아니라 목록으로 넣어 주세요. 예: [답], [정답]")
+    counts = ", ".join(f"{name} {len(items):,}개" for name, items in lists.items())
+    if len({len(items) for items in lists.values()}) > 1:
         raise ValueError(
-            f"답({len(predictions)}개)과 정답({len(references)}개)의 수가 다릅니다. 같은 질문의 것끼리 순서대로 넣어 주세요."
+            f"짝지을 목록의 수가 다릅니다({counts}). 같은 질문을 같은 순서로 담은 목록을 넣어 주세요."
         )
-    if not len(predictions):
-        raise ValueError("채점할 답이 없습니다. 답을 하나 이상 넣어 주세요.")
+    if not all(map(len, lists.values())):
+        raise ValueError(f"견줄 질문이 없습니다({counts}). 질문을 하나 이상 넣어 주세요.")
 
 
 def check_texts(side: str, texts: Sequence[Any], first: int = 0) -> None:
@@ -40,7 +42,7 @@ def check_texts(side: str, texts: Sequence[Any], first: int = 0) -> None:
 
 def check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
     """``check_lengths``, and ``check_texts`` of both sides."""
-    check_lengths(predictions, references)
+    check_lengths({"답": predictions, "정답": references})
     check_texts("답", predictions)
     check_texts("정답", references)
 

@@ -39,24 +39,19 @@ def upload_adapter(
     _refuse_unfit(folder, every)
     base = json.loads(every["adapter_config.json"].read_text(encoding="utf-8")).get("base_model_name_or_path")
     note = _licence_note(str(base), repo_id, every)
-    files = {
-        name: path.stat().st_size for name, path in every.items() if SENT.fullmatch(name) and "/" not in name
-    }
-    plan = {
-        "repo_id": repo_id,
-        "private": private,
-        "files": files,
-        "left_out": [name for name in every if name not in files],
-        "url": None,
-    }
+    files = {name: p.stat().st_size for name, p in every.items() if SENT.fullmatch(name) and "/" not in name}
+    left_out = [name for name in every if name not in files]
+    plan = {"repo_id": repo_id, "private": private, "files": files, "left_out": left_out, "url": None}
     token = get_token()
-    print(f"올릴 곳: {repo_id} ({'비공개' if private else '공개: 누구나 내려받을 수 있습니다'})")
-    print(f"올릴 파일 {len(files)}개, {sum(files.values()) / 2**20:.2f} MiB")
-    for name, size in files.items():
-        print(f"  {name}  {size:,} 바이트")
-    print("빼는 파일:", ", ".join(plan["left_out"]) or "없음")
-    print(note)
-    print("허브 로그인:", "되어 있습니다" if token else "되어 있지 않습니다")
+    print(
+        f"올릴 곳: {repo_id} ({'비공개' if private else '공개: 누구나 내려받을 수 있습니다'})",
+        f"올릴 파일 {len(files)}개, {sum(files.values()) / 2**20:.2f} MiB",
+        *(f"  {name}  {size:,} 바이트" for name, size in files.items()),
+        f"빼는 파일: {', '.join(left_out) or '없음'}",
+        note,
+        f"허브 로그인: {'되어 있습니다' if token else '되어 있지 않습니다'}",
+        sep="\n",
+    )
     if not confirm:
         print("아직 올리지 않았습니다. 위의 내용이 맞으면 confirm=True를 더해 다시 불러 주세요.")
         return plan
@@ -126,11 +121,12 @@ def _refuse_unfit(folder: Path, every: Mapping[str, Path]) -> None:
 def _licence_note(base: str, repo_id: str, every: Mapping[str, Path]) -> str:
     """What the base's licence asks of this upload, in Korean; UploadError where it is not met."""
     if "exaone" in base.lower():
-        if not repo_id.split("/")[-1].startswith("EXAONE"):
+        *owner, name = repo_id.split("/")
+        if not name.startswith("EXAONE"):
             raise UploadError(
-                f"EXAONE에서 나온 모델의 이름은 EXAONE으로 시작해야 합니다. 예: {'/'.join([*repo_id.split('/')[:-1], 'EXAONE-' + repo_id.split('/')[-1]])}"
+                f"EXAONE에서 나온 모델의 이름은 EXAONE으로 시작해야 합니다. 예: {'/'.join([*owner, f'EXAONE-{name}'])}"
             )
-        if not any(name.upper().startswith("LICENSE") for name in every):
+        if not any(file.upper().startswith("LICENSE") for file in every):
             raise UploadError(
                 "EXAONE의 라이선스는 사본이 가중치를 따라다니기를 요구합니다. 베이스 모델 저장소의 LICENSE 파일을 어댑터 폴더에 넣어 주세요."
             )

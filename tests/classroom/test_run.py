@@ -18,8 +18,9 @@ import psutil
 import pytest
 
 from src.classroom import run, runner
-from src.classroom.console import Console, elapsed, width
+from src.classroom.console import Console, elapsed
 from src.classroom.report import cell_headings, print_summary, warning_lines
+from src.data.text import width
 from src.profiles import ROOT
 
 ENTRY_KEYS = {"name", "status", "seconds", "slowest_cells", "stderr", "warnings"}

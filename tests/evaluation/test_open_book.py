@@ -80,8 +80,8 @@ def test_table_and_differences_by_hand(exam):
     share = table.groupby(["시험", "모델"])["맞음"].mean()
     assert share.to_dict() == {("있음", "가"): 1, ("있음", "나"): 0, ("없음", "가"): 1, ("없음", "나"): 1}
     entries = compare_right(table, "나", "가", n_resamples=200, seed=0)
-    assert entries["있음"]["difference"] == 1 and entries["있음"]["interval"] == [1, 1]
-    assert entries["없음"]["difference"] == 0 and entries["없음"]["p_value"] == 1
+    assert entries["있음"].difference == 1 and entries["있음"].interval == (1, 1)
+    assert entries["없음"].difference == 0 and entries["없음"].p_value == 1
 
 
 def test_a_wrong_model_name_or_a_missing_answer_is_named(exam):
@@ -98,5 +98,5 @@ def test_questions_of_one_product_are_drawn_one_by_one(exam):
     papers = [paper.model_copy(update={"group_id": "하나"}) for paper in exam(8)]
     right = [paper.answer for paper in papers]
     table = open_book_table({8: papers}, {"가": {8: right}, "나": {8: right[:3] + ["모름"] * 3}})
-    low, high = compare_right(table, "나", "가", n_resamples=200, seed=0)[8]["interval"]
+    low, high = compare_right(table, "나", "가", n_resamples=200, seed=0)[8].interval
     assert low < 0.5 < high

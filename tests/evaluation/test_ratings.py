@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.data.schemas import RaftRecord
+from src.data.sheets import safe_cell
 from src.evaluation.agreement import preference_verdict, summarize_ratings
-from src.evaluation.ratings import COLUMNS, TIE, Rating, read_ratings, safe_cell, write_rating_sheet
+from src.evaluation.ratings import COLUMNS, TIE, Rating, read_ratings, write_rating_sheet
 
 N = 12
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from src import scoring
-from src.evaluation.resampling import EXACT_GROUPS, mean_statistic, paired_difference, paired_differences
+from src.evaluation.resampling import EXACT_GROUPS, paired_difference, paired_differences
 
 REFERENCES = [f"문맥에 따르면 {300 + number}W입니다." for number in range(40)]
 SHORT = [f"{300 + number}W입니다." for number in range(40)]
@@ -31,8 +30,8 @@ def simulate(effect: float, *, groups: int, per_group: int, repetitions: int, by
         entry = paired_difference(
             base, base + difference, groups=labels if by_group else None, n_resamples=400, seed=repetition
         )
-        covered += entry["interval"][0] <= effect <= entry["interval"][1]
-        claimed += entry["p_value"] <= 0.05
+        covered += entry.interval[0] <= effect <= entry.interval[1]
+        claimed += entry.p_value <= 0.05
     return covered / repetitions, claimed / repetitions
 
 
@@ -66,17 +65,17 @@ def test_right_and_wrong_answers_in_unequal_groups():
         entry = paired_difference(
             base.astype(float), tuned.astype(float), groups=labels, n_resamples=300, seed=repetition
         )
-        covered += entry["interval"][0] <= 0.1 <= entry["interval"][1]
+        covered += entry.interval[0] <= 0.1 <= entry.interval[1]
     assert 0.93 <= covered / 1000 <= 0.97
 
 
 def test_interval_width_and_p_value_are_the_normal_ones():
     difference = np.random.default_rng(3).normal(0.05, 0.3, 400)
     entry = paired_difference(np.zeros(400), difference, n_resamples=4000, seed=0)
-    half = (entry["interval"][1] - entry["interval"][0]) / 2
+    half = (entry.interval[1] - entry.interval[0]) / 2
     assert half == pytest.approx(1.96 * difference.std() / 20, rel=0.05)
     z = difference.mean() / (np.sqrt((difference**2).mean()) / 20)
-    assert entry["p_value"] == pytest.approx(2 * norm.sf(abs(z)), abs=0.015)
+    assert entry.p_value == pytest.approx(2 * norm.sf(abs(z)), abs=0.015)
 
 
 def test_few_groups_are_never_significant():
@@ -85,7 +84,7 @@ def test_few_groups_are_never_significant():
         entry = paired_difference(
             np.zeros(50 * groups), np.ones(50 * groups), groups=labels, n_resamples=2000, seed=0
         )
-        assert entry["difference"] == 1 and entry["p_value"] > 0.05
+        assert entry.difference == 1 and entry.p_value > 0.05
 
 
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=7), st.sampled_from([1, 20, 50]), st.integers(0, 3))
@@ -98,14 +97,14 @@ def test_few_groups_are_exchanged_in_every_way(differences, n_resamples, seed):
     expected = sum(value >= abs(sum(differences)) for value in sums) / len(sums)
     tuned = np.array(differences, dtype=float)
     entry = paired_difference(np.zeros(len(tuned)), tuned, n_resamples=n_resamples, seed=seed)
-    assert entry["p_value"] == pytest.approx(expected, abs=1e-6)
+    assert entry.p_value == pytest.approx(expected, abs=1e-6)
 
 
 def test_more_groups_are_exchanged_at_random():
     settings = {"n_resamples": 2000, "seed": 0}
     for groups, lowest in ((EXACT_GROUPS, 2 / 2**EXACT_GROUPS), (EXACT_GROUPS + 1, 1 / 2001)):
         entry = paired_difference(np.zeros(groups), np.ones(groups), **settings)
-        assert entry["p_value"] == pytest.approx(lowest, abs=1e-6)
+        assert entry.p_value == pytest.approx(lowest, abs=1e-6)
 
 
 def test_what_cannot_be_compared_is_refused_with_a_reason():
@@ -121,23 +120,18 @@ def test_what_cannot_be_compared_is_refused_with_a_reason():
             paired_difference(ones, np.array([1, bad, 1]), **settings)
     with pytest.raises(ValueError, match="세는 질문이 하나도 없어"):
         paired_difference(np.zeros((3, 2)), np.zeros((3, 2)), **settings)
-    sides = {"가": np.ones((3, 2)), "나": np.ones((3, 2))}
-    with pytest.raises(ValueError, match="지표가 없습니다"):
-        paired_differences(sides, sides, {}, **settings)
-    with pytest.raises(ValueError, match=r"지표입니다: 다\. 고를 수 있는 지표: 가, 나"):
-        paired_differences(sides, sides, {"다": mean_statistic}, **settings)
 
 
 def test_bleu_and_chrf_intervals_are_what_rescoring_each_draw_gives(monkeypatch):
     groups = [number // 4 for number in range(40)]
     draws = np.random.default_rng(7).multinomial(10, np.full(10, 0.1), size=30)
-    monkeypatch.setattr("src.evaluation.resampling._draws", lambda *_: iter([draws[:20], draws[20:]]))
-    names = {"bleu": scoring.bleu_from_statistics, "chrf": scoring.chrf_from_statistics}
+    monkeypatch.setattr("src.evaluation.resampling._draws", lambda *_: draws)
     extract = {"bleu": scoring.bleu_statistics, "chrf": scoring.chrf_statistics}
-    sides = [{name: extract[name](side, REFERENCES) for name in names} for side in (SHORT, REFERENCES)]
-    entries = paired_differences(*sides, names, groups=groups, n_resamples=30, seed=0)
+    sides = [
+        {name: count(side, REFERENCES) for name, count in extract.items()} for side in (SHORT, REFERENCES)
+    ]
     monkeypatch.setattr("src.evaluation.resampling._tail", lambda _: 0.1)
-    entries = paired_differences(*sides, names, groups=groups, n_resamples=30, seed=0)
+    entries = paired_differences(*sides, groups=groups, n_resamples=30, seed=0)
     for name, compute in (("bleu", scoring.compute_bleu), ("chrf", scoring.compute_chrf)):
         differences = []
         for draw in draws:
@@ -147,7 +141,7 @@ def test_bleu_and_chrf_intervals_are_what_rescoring_each_draw_gives(monkeypatch)
                 compute([side[i] for i in chosen], references)[name] for side in (SHORT, REFERENCES)
             )
             differences.append(second - first)
-        assert entries[name]["interval"] == pytest.approx(np.percentile(differences, [10, 90]), abs=1e-5)
+        assert entries[name].interval == pytest.approx(np.percentile(differences, [10, 90]), abs=1e-5)
 
 
 def test_questions_that_a_metric_does_not_look_at_change_nothing():
@@ -157,13 +151,13 @@ def test_questions_that_a_metric_does_not_look_at_change_nothing():
     options = {"n_resamples": 500, "seed": 2}
     inside = paired_difference(base[seen], tuned[seen], groups=labels[seen], **options)
     sides = [np.column_stack([side, np.ones(60)]) * seen[:, None] for side in (base, tuned)]
-    entry = paired_difference(*sides, mean_statistic, groups=labels, **options)
+    entry = paired_difference(*sides, groups=labels, **options)
     for key in ("base", "tuned", "difference"):
-        assert entry[key] == pytest.approx(inside[key], abs=2e-6)
-    assert entry["interval"] == pytest.approx(inside["interval"], abs=0.04)
+        assert getattr(entry, key) == pytest.approx(getattr(inside, key), abs=2e-6)
+    assert entry.interval == pytest.approx(inside.interval, abs=0.04)
     # Groups so rare that some draws hold none of them.
     rare = [np.column_stack([side, np.ones(60)]) * (labels < 2)[:, None] for side in (base, tuned)]
-    json.dumps(paired_difference(*rare, mean_statistic, groups=labels, **options), allow_nan=False)
+    assert np.isfinite(paired_difference(*rare, groups=labels, **options).interval).all()
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(0, 5)), min_size=1, max_size=20))
@@ -171,8 +165,8 @@ def test_swapping_the_systems_mirrors_everything(rows):
     base, tuned, groups = (np.array(column) for column in zip(*rows, strict=True))
     options = {"groups": groups.tolist(), "n_resamples": 50, "seed": 0}
     there, back = paired_difference(base, tuned, **options), paired_difference(tuned, base, **options)
-    assert there["difference"] == pytest.approx(-back["difference"], abs=2e-6)
-    assert there["interval"] == pytest.approx([-end for end in back["interval"][::-1]], abs=2e-6)
-    assert there["p_value"] == back["p_value"]
-    low, high = there["interval"]
-    assert low - 1e-6 <= high and 0 < there["p_value"] <= 1
+    assert there.difference == pytest.approx(-back.difference, abs=2e-6)
+    assert there.interval == pytest.approx([-end for end in back.interval[::-1]], abs=2e-6)
+    assert there.p_value == back.p_value
+    low, high = there.interval
+    assert low - 1e-6 <= high and 0 < there.p_value <= 1

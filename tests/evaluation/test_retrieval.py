@@ -126,8 +126,8 @@ def test_recall_and_mrr_by_hand():
     ranks = [1, 3, None, 2]
     assert [recall_at(ranks, k) for k in (1, 2, 3, 10)] == [0.25, 0.5, 0.75, 0.75]
     assert mean_reciprocal_rank(ranks) == pytest.approx((1 + 1 / 3 + 0 + 1 / 2) / 4)
-    with pytest.raises(ValueError, match="순위가 하나도"):
-        recall_at([], 1)
+    with pytest.raises(ValueError, match="골든 문서가 있는 질문이 하나도"):
+        retriever_table([], [record(DOCUMENTS, golden_index=None)], (1,))
 
 
 @given(st.lists(st.none() | st.integers(1, 20), min_size=1), st.integers(1, 20))

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import pytest
 
 from src.data.schemas import RaftRecord
+from src.evaluation.results import Comparison, Difference
 from src.experiments.log import read_experiments
 from src.experiments.sweeps import SWEPT, Run, best_run, save_card, sweep, sweep_table, variants
 from src.profiles import PROFILES
@@ -89,8 +90,7 @@ def test_a_sweep_leaves_adapters_rows_and_costs(swept):
 
 
 def test_the_card_says_where_the_data_came_from(swept):
-    rouge = {"base": 0.1, "tuned": 0.4, "difference": 0.3, "interval": [0.2, 0.5], "p_value": 0.01}
-    comparison = {"n": 7, "metrics": {"rougeL": rouge}}
+    comparison = Comparison(7, {"rougeL": Difference("rougeL", 0.1, 0.4, 0.3, (0.2, 0.5), 0.01)})
     path = save_card(swept[0][1], comparison, source="도서관", licence="CC BY 4.0")
     card = path.read_text(encoding="utf-8")
     assert (

@@ -42,7 +42,7 @@ from data.build import embedder
 from src.classroom.drills import DRILLS
 from src.classroom.run import NOTEBOOKS
 from src.data import similarity
-from src.evaluation import resampling, tables
+from src.evaluation import resampling, results
 from src.experiments.golden_only import golden_only_profile
 from src.profiles import ROOT
 from src.qlora import adapters as qlora
@@ -129,8 +129,8 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("04", r"(스무) 번에 한 번", lambda: 1 / (1 - resampling.LEVEL)),
     ("04", r"토큰 (네) 개|토큰이 (네) 개|(\d)-gram이", ngram_order),
     ("04", r"방해 문서 (\d)개, 골든 문서를 남기는 비율 P = (\d)", lambda: (golden_only_profile(TINY).num_distractors, golden_only_profile(TINY).golden_probability)),
-    ("04", r"p값이 (0\.\d+) 이하", lambda: tables.ALPHA),
-    ("04", r"눈금의 (\d+)%", lambda: 100 * tables.PERCENT_FLOOR),
+    ("04", r"p값이 (0\.\d+) 이하", lambda: results.ALPHA),
+    ("04", r"눈금의 (\d+)%", lambda: 100 * results.PERCENT_FLOOR),
     ("04", r"(네) 가지를 더", listed("04", "네 가지를 더")),
     ("04", r"(네) 가지가 필요", listed("04", "네 가지가 필요")),
     ("05", r"(다섯) 단계가", lambda: len(re.findall(r"(?m)^## \d단계\. (?!고장)", prose("03")))),

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from src.evaluation.results import Comparison, Difference
 from src.profiles import PROFILES
 from src.qlora.adapters import attach_adapter
 from src.qlora.configs import build_bnb_config
@@ -23,18 +24,7 @@ from src.serving.upload import UploadError, upload_adapter
 
 TOKEN = "hf_" + "abcDEF123" * 4
 LOG = {"train_records": 1234, "steps": 10, "best_eval_loss": 0.5, "base_revision": None}
-COMPARISON = {
-    "n": 400,
-    "metrics": {
-        "rouge1": {
-            "base": 0.41,
-            "tuned": 0.96,
-            "difference": 0.55,
-            "interval": [0.52, 0.58],
-            "p_value": 0.0005,
-        },
-    },
-}
+COMPARISON = Comparison(400, {"rouge1": Difference("rouge1", 0.41, 0.96, 0.55, (0.52, 0.58), 0.0005)})
 
 
 @pytest.fixture
