@@ -3,7 +3,7 @@
 In: JSON, JSON Lines, CSV, Parquet or a hub dataset. Out: ``RawSample``, and a ``Reject`` with its reason for every other row.
 """
 
-from src.data.files import read_jsonl, read_rows, write_jsonl
+from src.data.files import append_jsonl, read_jsonl, read_rows, write_jsonl
 from src.data.reading import iter_samples, load_samples
 from src.data.schemas import RaftRecord, RawSample, Reject, golden_document
 from src.data.similarity import similar_pairs
@@ -16,6 +16,7 @@ __all__ = [
     "RaftRecord",
     "RawSample",
     "Reject",
+    "append_jsonl",
     "check_leakage",
     "draw_groups",
     "golden_document",

@@ -57,9 +57,8 @@ class Letters(NamedTuple):
             return True
         if len(core) >= (2 if core.isdecimal() else 3):
             return False
-        if not (
-            number_first or self.parted(start) or not self.text[start - 1].isalnum()
-        ):  # "약2년" is a word, too
+        # A number begins a word wherever it stands: "약2년".
+        if not number_first and not self.parted(start) and self.text[start - 1].isalnum():
             return True
         last = min(len(self.text), end + _LONGEST_ENDING)
         stop = next((at for at in range(end, last) if self.parted(at)), last)
