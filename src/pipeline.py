@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from src.raft.prompt import to_messages
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+    from src.quality.cleaning import Finding
 
 SPLITS = ("train", "validation", "test")
 
@@ -96,7 +99,7 @@ def load_records(profile: Profile) -> dict[str, list[RaftRecord]]:
 
 
 def save_clean_records(
-    profile: Profile, records: dict[str, list[RaftRecord]], findings: Sequence[dict[str, Any]]
+    profile: Profile, records: dict[str, list[RaftRecord]], findings: Sequence[Finding]
 ) -> None:
     """Notebook 02's artefacts: ``clean_<split>.jsonl`` and ``findings.jsonl``."""
     for name, rows in records.items():
@@ -106,14 +109,14 @@ def save_clean_records(
 
 def clean_splits(
     records: dict[str, list[RaftRecord]], tokenizer: Any
-) -> tuple[dict[str, list[RaftRecord]], list[dict[str, Any]]]:
+) -> tuple[dict[str, list[RaftRecord]], list[Finding]]:
     """What is fit for training and evaluation in each split, and every finding with its split."""
     from src.quality.cleaning import clean_records
 
     kept, findings = {}, []
     for name, rows in records.items():
         kept[name], found = clean_records(rows, tokenizer=tokenizer)
-        findings += [{"split": name, **finding} for finding in found]
+        findings += [replace(finding, split=name) for finding in found]
     return kept, findings
 
 

@@ -11,7 +11,7 @@ import codecs
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,21 +91,12 @@ def _failures(path: Path, encoding: str) -> tuple[int, int]:
 def _check_bytes(row: Any, encoding: str) -> Any:
     if isinstance(row, Unreadable):
         return row
-    waiting = [row]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str) and (found := _ESCAPED.search(value)):
-            name = "CP949" if encoding == "cp949" else "UTF-8"
-            reason = (
-                f"{name}로 읽을 수 없는 바이트(0x{ord(found[0]) - 0xDC00:02x})가 있습니다. "
-                "원본 파일에서 이 행을 확인해 다시 저장해 주세요."
-            )
-            return Unreadable(reason, row)
-        if isinstance(value, Mapping):
-            waiting += [*value.keys(), *value.values()]
-        elif isinstance(value, list):
-            waiting += value
-    return row
+    found = _ESCAPED.search(json.dumps(row, ensure_ascii=False, default=str))
+    if found is None:
+        return row
+    name = "CP949" if encoding == "cp949" else "UTF-8"
+    reason = f"{name}로 읽을 수 없는 바이트(0x{ord(found[0]) - 0xDC00:02x})가 있습니다. "
+    return Unreadable(reason + "원본 파일에서 이 행을 확인해 다시 저장해 주세요.", row)
 
 
 # --- Parquet and SQuAD -----------------------------------------------------------------------------------------
@@ -182,8 +173,8 @@ def _questions(article: dict[str, Any]) -> Iterator[Any]:
 # --- Our own files ---------------------------------------------------------------------------------------------
 
 
-def write_jsonl(path: str | Path, rows: Iterable[BaseModel | Mapping[str, Any]]) -> Path:
-    """Write models or dicts, one JSON object a line, UTF-8; the folder is created."""
+def write_jsonl(path: str | Path, rows: Iterable[Any]) -> Path:
+    """Write models, dicts or what has a ``to_json``, one JSON object a line, UTF-8; the folder is created."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
@@ -191,7 +182,7 @@ def write_jsonl(path: str | Path, rows: Iterable[BaseModel | Mapping[str, Any]])
     return path
 
 
-def append_jsonl(path: str | Path, rows: Iterable[BaseModel | Mapping[str, Any]]) -> Path:
+def append_jsonl(path: str | Path, rows: Iterable[Any]) -> Path:
     """Add ``rows`` to what ``write_jsonl`` would have written: one write, flushed to the disk, so that a process that
     is killed leaves at most its last line torn. Such a line is closed first and spoils none of the new ones."""
     path = Path(path)
@@ -207,8 +198,9 @@ def append_jsonl(path: str | Path, rows: Iterable[BaseModel | Mapping[str, Any]]
     return path
 
 
-def _line(row: BaseModel | Mapping[str, Any]) -> bytes:
-    data = dict(row)  # shallow: model_dump refuses a refused row that is nested too deeply
+def _line(row: Any) -> bytes:
+    # dict, shallow: model_dump refuses a refused row that is nested too deeply.
+    data = row.to_json() if hasattr(row, "to_json") else dict(row)
     try:
         return json.dumps(data, ensure_ascii=False, default=str).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate in a refused row: keep it, escaped

@@ -14,6 +14,10 @@ MAX_DIGITS = 4000  # Python refuses to make an int of more than 4,300
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BROKEN = "그 앞뒤의 쉼표, 따옴표, 괄호를 확인해 주세요."
+_FORMS = (
+    "행의 목록([ … ])이나 SQuAD 형식({'data': [ … ]})이어야 합니다. "
+    "한 줄에 한 행씩 적은 파일이면 이름을 .jsonl로 바꾸어 주세요."
+)
 _TOO_DEEP = f"괄호가 {MAX_DEPTH}겹보다 깊이 겹쳐 있어 행으로 읽을 수 없습니다."
 
 
@@ -25,91 +29,32 @@ class Unreadable:
     row: Any
 
 
-class _Decoder:
-    """A JSON decoder that loses no number to its length and notices a name that stands twice in an object."""
+class _Reader:
+    """Where we are in a JSON text. It loses no number to its length and notices a name that stands twice."""
 
-    def __init__(self) -> None:
-        self._decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_int=_integer)
-        self._repeated: list[str] = []
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+        self.decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_int=_integer)
+        self.repeated: list[str] = []
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         row = dict(pairs)
         if len(row) < len(pairs):
-            self._repeated += repeated_names(pairs)
+            self.repeated += repeated_names(pairs)
         return row
 
-    def decode(self, text: str, start: int) -> tuple[Any, int]:
-        """The value at ``start`` and where it ends."""
-        self._repeated.clear()
-        value, end = self._decoder.raw_decode(text, start)
-        if self._repeated:
-            return Unreadable(repeated_reason(self._repeated[0]), text[start:end]), end
-        brackets = text.count("[", start, end) + text.count("{", start, end)
+    def value(self) -> Any:
+        """The JSON value here."""
+        self.peek()
+        self.repeated.clear()
+        begin = self.at
+        value, self.at = self.decoder.raw_decode(self.text, begin)
+        if self.repeated:
+            return Unreadable(repeated_reason(self.repeated[0]), self.text[begin : self.at])
+        brackets = self.text.count("[", begin, self.at) + self.text.count("{", begin, self.at)
         if brackets > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-            return Unreadable(_TOO_DEEP, text[start:end]), end
-        return value, end
-
-
-def _integer(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) <= MAX_DIGITS else Decimal(digits)
-
-
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level:
-        depth += 1
-        insides = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, (dict, list))]
-        level = [inner for inside in insides for inner in inside]
-    return depth
-
-
-def repeated_names(pairs: list[tuple[str, Any]]) -> list[str]:
-    """Names that occur twice with different values; which one is meant nobody can tell."""
-    first: dict[str, Any] = {}
-    return [name for name, value in pairs if name and first.setdefault(name, value) != value]
-
-
-def repeated_reason(name: str) -> str:
-    """What a learner reads about a repeated name."""
-    return f"'{name}' 칸이 두 번 있고 값이 서로 다릅니다. 하나를 지우거나 이름을 다르게 지어 주세요."
-
-
-# --- JSON Lines ------------------------------------------------------------------------------------------------
-
-
-def iter_json_lines(file: TextIO) -> Iterator[tuple[int, Any]]:
-    """(line, value) of a file opened with ``newline="\\n"``: U+2028 or U+0085 may stand inside a JSON string."""
-    decoder = _Decoder()
-    for line, raw in enumerate(file, start=1):
-        start = _SPACE.match(raw).end()
-        if start == len(raw):
-            continue
-        try:
-            value, end = decoder.decode(raw, start)
-            end = _SPACE.match(raw, end).end()
-            if end < len(raw):
-                raise json.JSONDecodeError("Extra data", raw, end)
-        except json.JSONDecodeError as error:
-            reason = f"{error.pos + 1}번째 글자에서 JSON 형식이 깨졌습니다. {_BROKEN}"
-            value = Unreadable(reason, raw.rstrip("\r\n"))
-        except RecursionError:
-            value = Unreadable(_TOO_DEEP, raw.rstrip("\r\n"))
-        yield line, value
-
-
-# --- One array -------------------------------------------------------------------------------------------------
-
-_FORMS = (
-    "행의 목록([ … ])이나 SQuAD 형식({'data': [ … ]})이어야 합니다. "
-    "한 줄에 한 행씩 적은 파일이면 이름을 .jsonl로 바꾸어 주세요."
-)
-
-
-class _Reader:
-    """Where we are in a JSON text."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.at, self.decoder = text, 0, _Decoder()
+            return Unreadable(_TOO_DEEP, self.text[begin : self.at])
+        return value
 
     def peek(self) -> str:
         """The next character that is no white space; empty at the end."""
@@ -124,11 +69,10 @@ class _Reader:
         self.at += 1
         return char
 
-    def value(self) -> Any:
-        """The JSON value here."""
-        self.peek()
-        value, self.at = self.decoder.decode(self.text, self.at)
-        return value
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self.peek():
+            raise json.JSONDecodeError("Extra data", self.text, self.at)
 
     def array(self) -> Iterator[Any]:
         self.take("[")
@@ -158,6 +102,47 @@ class _Reader:
             raise ValueError(f"{name}: 다른 형식입니다. {_FORMS}")
 
 
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= MAX_DIGITS else Decimal(digits)
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        insides = [v.values() if isinstance(v, dict) else v for v in level if isinstance(v, (dict, list))]
+        level = [inner for inside in insides for inner in inside]
+    return depth
+
+
+def repeated_names(pairs: list[tuple[str, Any]]) -> list[str]:
+    """Names that occur twice with different values; which one is meant nobody can tell."""
+    first: dict[str, Any] = {}
+    return [name for name, value in pairs if name and first.setdefault(name, value) != value]
+
+
+def repeated_reason(name: str) -> str:
+    """What a learner reads about a repeated name."""
+    return f"'{name}' 칸이 두 번 있고 값이 서로 다릅니다. 하나를 지우거나 이름을 다르게 지어 주세요."
+
+
+def iter_json_lines(file: TextIO) -> Iterator[tuple[int, Any]]:
+    """(line, value) of a file opened with ``newline="\\n"``: U+2028 or U+0085 may stand inside a JSON string."""
+    for line, raw in enumerate(file, start=1):
+        reader = _Reader(raw)
+        if not reader.peek():
+            continue
+        try:
+            value = reader.value()
+            reader.end()
+        except json.JSONDecodeError as error:
+            reason = f"{error.pos + 1}번째 글자에서 JSON 형식이 깨졌습니다. {_BROKEN}"
+            value = Unreadable(reason, raw.rstrip("\r\n"))
+        except RecursionError:
+            value = Unreadable(_TOO_DEEP, raw.rstrip("\r\n"))
+        yield line, value
+
+
 def iter_json(text: str, name: str) -> Iterator[Any]:
     """Items of ``[ … ]`` or ``{"data": [ … ]}``, one at a time; the text itself is in memory as a whole.
 
@@ -177,8 +162,7 @@ def iter_json(text: str, name: str) -> Iterator[Any]:
         else:
             problem = "다른 형식입니다" if opening else "파일이 비어 있습니다"
             raise ValueError(f"{name}: {problem}. {_FORMS}")
-        if reader.peek():
-            raise json.JSONDecodeError("Extra data", text, reader.at)
+        reader.end()
     except (json.JSONDecodeError, RecursionError) as error:
         broken = isinstance(error, json.JSONDecodeError)
         place = error if broken else json.JSONDecodeError("", text, reader.at)

@@ -50,7 +50,7 @@ def _amount(data: Prepared) -> Check:
 
 
 def _quality(data: Prepared) -> Check:
-    removed = Counter(f["check"] for f in data.findings if f["action"] == "removed")
+    removed = Counter(f.check for f in data.findings if f.action == "removed")
     total = len(data.samples) + len(data.rejects)
     lost = (len(data.rejects) + removed.total()) / total
     odd = sum(bool(sample.warnings) for sample in data.samples)
