@@ -3,11 +3,11 @@
 In: JSON, JSON Lines, CSV, Parquet or a hub dataset. Out: ``RawSample``, and a ``Reject`` with its reason for every other row.
 """
 
-from src.data.files import append_jsonl, read_jsonl, read_rows, write_jsonl
+from src.data.files import read_jsonl, write_jsonl
 from src.data.reading import iter_samples, load_samples
-from src.data.schemas import RaftRecord, RawSample, Reject, golden_document
+from src.data.schemas import RaftRecord, RawSample, Reject
 from src.data.similarity import similar_pairs
-from src.data.splitting import LeakageError, check_leakage, draw_groups, split_by_group, split_shares
+from src.data.splitting import LeakageError, check_leakage, split_by_group, split_shares
 from src.data.text import normalize_text, repair_mojibake, split_sentences, text_key
 from src.data.validation import validate_samples
 
@@ -16,15 +16,11 @@ __all__ = [
     "RaftRecord",
     "RawSample",
     "Reject",
-    "append_jsonl",
     "check_leakage",
-    "draw_groups",
-    "golden_document",
     "iter_samples",
     "load_samples",
     "normalize_text",
     "read_jsonl",
-    "read_rows",
     "repair_mojibake",
     "similar_pairs",
     "split_by_group",
