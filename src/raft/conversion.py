@@ -10,6 +10,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, NamedTuple
 
 from src.data.schemas import RaftRecord, RawSample, Reject
@@ -75,7 +76,9 @@ def convert_to_raft(
         return [], []
     stats = Counter() if stats is None else stats
     budget = _Budget(tokenizer, instruction, max_context_tokens)
-    picker = DistractorPicker(samples, fits=budget.fits, stats=stats)
+    picker = DistractorPicker(
+        samples, fits=lambda document: budget.length(document) <= max_context_tokens, stats=stats
+    )
     hard = hard_count(num_distractors, hard_share)
     spare = int(golden_probability < 1)  # takes the place of a golden document that is left out
 
@@ -124,28 +127,16 @@ class _Ready(NamedTuple):
 
 
 class _Budget:
-    """Tokens that single documents add to a templated prompt, each counted once; whole records are then counted
-    exactly, so these lengths only choose where to begin."""
+    """Tokens that single documents add to a templated prompt; whole records are then counted exactly, so these only
+    choose where to begin."""
 
     def __init__(self, tokenizer, instruction: str, limit: int):
         self.tokenizer, self.limit = tokenizer, limit
         self.row = {"instruction": instruction, "question": "?", "answer": ABSTENTION, "context": []}
         self.empty = count_tokens(self.row, tokenizer)
-        self.lengths: dict[str, int] = {}
+        self.length = cache(self.count)  # for whole documents, which come again; not for pieces
 
-    def length(self, document: str) -> int:
-        if document not in self.lengths:
-            self.lengths[document] = self._count(document)
-        return self.lengths[document]
-
-    def fits(self, document: str) -> bool:
-        return self.length(document) <= self.limit
-
-    def fits_now(self, piece: str) -> bool:
-        """As ``fits``, without remembering: for the many pieces that trimming tries."""
-        return self._count(piece) <= self.limit
-
-    def _count(self, document: str) -> int:
+    def count(self, document: str) -> int:
         return count_tokens({**self.row, "context": [document]}, self.tokenizer) - self.empty
 
 
@@ -154,8 +145,9 @@ def _golden_part(sample: RawSample, budget: _Budget) -> tuple[str | None, list[s
     sentences that are the evidence."""
     evidence = find_evidence(sample.context, sample.answer, sample.answer_start)
     sentences = split_sentences(sample.context)
-    fits = budget.fits(sample.context)
-    golden = sample.context if fits else trim_around(sample.context, evidence, budget.fits_now)
+    golden: str | None = sample.context
+    if budget.length(golden) > budget.limit:
+        golden = trim_around(golden, evidence, lambda piece: budget.count(piece) <= budget.limit)
     return golden, [sentences[i] for i in evidence]
 
 

@@ -48,13 +48,7 @@ class DistractorPicker:
     ``examined`` and, of those, ``holds_answer``.
     """
 
-    def __init__(
-        self,
-        samples: Sequence[RawSample],
-        *,
-        fits: Callable[[str], bool],
-        stats: Counter[str],
-    ):
+    def __init__(self, samples: Sequence[RawSample], *, fits: Callable[[str], bool], stats: Counter[str]):
         self.documents = list(dict.fromkeys(sample.context for sample in samples))
         self.index = {document: i for i, document in enumerate(self.documents)}
         self.fits = fits
@@ -75,9 +69,9 @@ class DistractorPicker:
         """Up to ``count`` documents for the sample at position ``row``.
 
         The first ``hard`` are those most similar to the question (same product, same topic); the others are drawn
-        at random, and fill up where hard ones run out. None is the
-        golden document or a near copy of it or of another one chosen, and none holds the answer or one of the
-        ``evidence`` sentences (an answer as short as "2" is not recognised in "2명", its sentence is).
+        at random, and fill up where hard ones run out. None is the golden document or a near copy of it or of another
+        one chosen, and none holds the answer or one of the ``evidence`` sentences (an answer as short as "2" is not
+        recognised in "2명", its sentence is).
         """
         golden = self.index[sample.context]
         refused = {golden} | self.copies[golden]

@@ -48,17 +48,17 @@ class Letters(NamedTuple):
         return None
 
     def _cut(self, core: str, start: int, end: int) -> bool:
-        number_first, number_last = core[0].isdecimal(), core[-1].isdecimal()
-        if number_first and _NUMBER_BEFORE.search(self.text[max(start - 2, 0) : start]):
+        begins_number = core[0].isdecimal()
+        if begins_number and _NUMBER_BEFORE.search(self.text[max(start - 2, 0) : start]):
             return True
-        if number_last and _NUMBER_AFTER.match(self.text, end):
+        if core[-1].isdecimal() and _NUMBER_AFTER.match(self.text, end):
             return True
         if _UNIT.search(core) and not self.parted(end) and _UNIT_GOES_ON.match(self.text, end):
             return True
         if len(core) >= (2 if core.isdecimal() else 3):
             return False
         # A number begins a word wherever it stands: "약2년".
-        if not number_first and not self.parted(start) and self.text[start - 1].isalnum():
+        if not begins_number and not self.parted(start) and self.text[start - 1].isalnum():
             return True
         last = min(len(self.text), end + _LONGEST_ENDING)
         stop = next((at for at in range(end, last) if self.parted(at)), last)
@@ -82,10 +82,10 @@ def letters(text: str) -> Letters:
         if _is_gap(character):
             continue
         gap = text[before:at]
-        if gap and kept and kept[-1].isdecimal() and character.isdecimal():
-            if gap != "," or not _THOUSANDS.match(text, at):
-                kept.append("." if gap == "." else " ")
-                places.append(before)
+        between_numbers = gap and kept and kept[-1].isdecimal() and character.isdecimal()
+        if between_numbers and not (gap == "," and _THOUSANDS.match(text, at)):
+            kept.append("." if gap == "." else " ")
+            places.append(before)
         lower = character.lower()
         kept.append(lower if len(lower) == 1 else character)
         places.append(at)
