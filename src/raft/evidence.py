@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
-from src.data.text import sentence_spans
+from src.data.text import is_punctuation, sentence_spans
 from src.raft.answers import answer_cores
 
 Place = tuple[int, int]  # start and end, in characters
@@ -65,12 +65,6 @@ class Letters(NamedTuple):
         return not _ENDINGS.fullmatch(self.text, end, stop)
 
 
-@cache
-def _is_gap(character: str) -> bool:
-    punctuation = unicodedata.category(character).startswith("P") and character != "%"
-    return punctuation or character.isspace() or character in "~`"
-
-
 @lru_cache(maxsize=4096)
 def letters(text: str) -> Letters:
     """``text`` to be searched, and an answer's core to be looked for."""
@@ -79,7 +73,7 @@ def letters(text: str) -> Letters:
     places: list[int] = []
     before = 0  # where the letter before ended
     for at, character in enumerate(text):
-        if _is_gap(character):
+        if is_punctuation(character) or character.isspace() or character in "~`":
             continue
         gap = text[before:at]
         between_numbers = gap and kept and kept[-1].isdecimal() and character.isdecimal()

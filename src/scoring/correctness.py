@@ -15,20 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from src.data.text import is_punctuation
 from src.raft.answers import is_abstention
 from src.raft.evidence import find_answer
 from src.scoring.tokenizers import check_lengths, check_pairs, check_texts
-
-
-def _is_punctuation(character: str) -> bool:
-    return unicodedata.category(character).startswith("P") and character != "%"
 
 
 def normalize_answer(text: str) -> str:
     """NFC, white space collapsed, punctuation at the end stripped: what exact match compares."""
     text = " ".join(unicodedata.normalize("NFC", text).split())
     end = len(text)
-    while end and (_is_punctuation(text[end - 1]) or text[end - 1].isspace()):
+    while end and (is_punctuation(text[end - 1]) or text[end - 1].isspace()):
         end -= 1
     return text[:end]
 
