@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from src.evaluation.results import Comparison
+    from src.quality.cleaning import Finding
 
 SPLITS = ("train", "validation", "test")
 
@@ -82,7 +84,7 @@ def build_records(profile: Profile) -> dict[str, list[RaftRecord]]:
 
 
 def save_clean_records(
-    profile: Profile, records: dict[str, list[RaftRecord]], findings: Sequence[dict[str, Any]]
+    profile: Profile, records: dict[str, list[RaftRecord]], findings: Sequence[Finding]
 ) -> None:
     """Notebook 02's artefacts: ``clean_<split>.jsonl`` and ``findings.jsonl``."""
     _write_rows(profile, {"findings": findings} | {f"clean_{name}": rows for name, rows in records.items()})
@@ -90,12 +92,12 @@ def save_clean_records(
 
 def clean_splits(
     records: dict[str, list[RaftRecord]], tokenizer: Any
-) -> tuple[dict[str, list[RaftRecord]], list[dict[str, Any]]]:
+) -> tuple[dict[str, list[RaftRecord]], list[Finding]]:
     """What is fit for training and evaluation in each split, and every finding with its split."""
     kept, findings = {}, []
     for name, rows in records.items():
         kept[name], found = clean_records(rows, tokenizer=tokenizer)
-        findings += [{"split": name, **finding} for finding in found]
+        findings += [replace(finding, split=name) for finding in found]
     return kept, findings
 
 

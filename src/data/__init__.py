@@ -4,11 +4,11 @@ In: JSON, JSON Lines, CSV, Parquet or a hub dataset. Out: ``RawSample``, and a `
 """
 
 from src.data.corpus import read_corpus, read_hub_rows
-from src.data.files import read_jsonl, read_rows, write_jsonl
+from src.data.files import read_jsonl, write_jsonl
 from src.data.reading import iter_samples, load_samples
-from src.data.schemas import RaftRecord, RawSample, Reject, golden_document
+from src.data.schemas import RaftRecord, RawSample, Reject
 from src.data.similarity import similar_pairs
-from src.data.splitting import LeakageError, check_leakage, draw_groups, pick, split_by_group, split_shares
+from src.data.splitting import LeakageError, check_leakage, pick, split_by_group, split_shares
 from src.data.text import normalize_text, repair_mojibake, split_sentences, text_key
 from src.data.validation import validate_samples
 
@@ -18,8 +18,6 @@ __all__ = [
     "RawSample",
     "Reject",
     "check_leakage",
-    "draw_groups",
-    "golden_document",
     "iter_samples",
     "load_samples",
     "normalize_text",
@@ -27,7 +25,6 @@ __all__ = [
     "read_corpus",
     "read_hub_rows",
     "read_jsonl",
-    "read_rows",
     "repair_mojibake",
     "similar_pairs",
     "split_by_group",

@@ -1,13 +1,17 @@
 """Files to rows and back: JSON, JSON Lines, CSV, TSV, Parquet and SQuAD-form JSON, in the encodings Korean files
-come in. Everything streams: a file of any size needs the memory of its longest row."""
+come in.
+
+JSON Lines, CSV and Parquet stream: a file of any size needs the memory of its longest row (of one row group). A JSON
+array does not: its whole text is in memory while its rows are read, for Hangul two bytes a character. Save what is
+larger than that as JSON Lines."""
 
 from __future__ import annotations
 
 import codecs
 import json
-import math
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +46,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         encoding=encoding, errors="replace" if encoding == "utf-16" else errors, newline=newline
     ) as file:
         if suffix == ".json":
-            rows = enumerate(_flat(iter_json(file, path.name)), start=1)
+            rows = enumerate(_flat(iter_json(file.read(), path.name)), start=1)
         elif suffix in (".jsonl", ".ndjson"):
             rows = iter_json_lines(file)
         else:
@@ -63,55 +67,36 @@ def _encoding(path: Path) -> tuple[str, bool]:
     with path.open("rb") as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # Excel's "Unicode text"
             return "utf-16", False
+    failures = {}
     for encoding in ("utf-8-sig", "cp949"):
-        if _failures(path, encoding, limit=0) == (0, 0):
+        failures[encoding] = _failures(path, encoding)
+        if failures[encoding] == (0, 0):
             return encoding, False
-    utf8 = _failures(path, "utf-8-sig")
-    cp949 = _failures(path, "cp949", limit=utf8[0])
-    return ("cp949" if cp949 < utf8 else "utf-8-sig"), True
+    return min(failures, key=failures.get), True
 
 
-def _failures(path: Path, encoding: str, limit: float = math.inf) -> tuple[int, int]:
-    """How many lines, and how many bytes, ``encoding`` cannot decode; counted until there are more such lines than
-    ``limit``."""
-    decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
+def _failures(path: Path, encoding: str) -> tuple[int, int]:
+    """How many lines, and how many bytes, ``encoding`` cannot decode."""
     lines = count = 0
-    damaged = False  # the line that is being read
     with path.open("rb") as file:
-        while lines + damaged <= limit:
-            chunk = file.read(1 << 20)
-            text = decoder.decode(chunk, final=not chunk)
-            if _ESCAPED.search(text):
-                for number, part in enumerate(text.split("\n")):
-                    if number:
-                        lines, damaged = lines + damaged, False
-                    found = len(_ESCAPED.findall(part))
-                    damaged, count = damaged or found > 0, count + found
-            elif "\n" in text:
-                lines, damaged = lines + damaged, False
-            if not chunk:
-                break
-    return lines + damaged, count
+        for line in file:
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError:
+                lines += 1
+                count += len(_ESCAPED.findall(line.decode(encoding, errors="surrogateescape")))
+    return lines, count
 
 
 def _check_bytes(row: Any, encoding: str) -> Any:
     if isinstance(row, Unreadable):
         return row
-    waiting = [row]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str) and (found := _ESCAPED.search(value)):
-            name = "CP949" if encoding == "cp949" else "UTF-8"
-            reason = (
-                f"{name}로 읽을 수 없는 바이트(0x{ord(found[0]) - 0xDC00:02x})가 있습니다. "
-                "원본 파일에서 이 행을 확인해 다시 저장해 주세요."
-            )
-            return Unreadable(reason, row)
-        if isinstance(value, Mapping):
-            waiting += [*value.keys(), *value.values()]
-        elif isinstance(value, list):
-            waiting += value
-    return row
+    found = _ESCAPED.search(json.dumps(row, ensure_ascii=False, default=str))
+    if found is None:
+        return row
+    name = "CP949" if encoding == "cp949" else "UTF-8"
+    reason = f"{name}로 읽을 수 없는 바이트(0x{ord(found[0]) - 0xDC00:02x})가 있습니다. "
+    return Unreadable(reason + "원본 파일에서 이 행을 확인해 다시 저장해 주세요.", row)
 
 
 # --- Parquet and SQuAD -----------------------------------------------------------------------------------------
@@ -140,29 +125,23 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _parquet_row(batch: Any, row: int) -> Any:
+    cells = [column[row] for column in batch.columns]
     try:
-        values = [column[row].as_py() for column in batch.columns]
+        values = [cell.as_py() for cell in cells]
     except ValueError:  # bytes that are no UTF-8, a date that Python lacks
-        return Unreadable("읽을 수 없는 값이 있습니다. 원본을 확인해 주세요.", _raw_values(batch, row))
+        raw = [list(pair) for pair in zip(batch.schema.names, map(_raw_value, cells), strict=True)]
+        return Unreadable("읽을 수 없는 값이 있습니다. 원본을 확인해 주세요.", raw)
     return named_row(batch.schema.names, values)
 
 
-def _raw_values(batch: Any, row: int) -> list[list[Any]]:
-    """[name, value] of each column, with the bytes of a text that is no UTF-8 escaped."""
-    raw = []
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        try:
-            value = column[row].as_py()
-        except UnicodeDecodeError:
-            cell = column[row]
-            raw_bytes = (
-                cell.as_buffer().to_pybytes() if hasattr(cell, "as_buffer") else repr(cell.type).encode()
-            )
-            value = raw_bytes.decode("utf-8", "surrogateescape")
-        except ValueError as error:
-            value = str(error)
-        raw.append([name, value])
-    return raw
+def _raw_value(cell: Any) -> Any:
+    """The value, or what stands in its place: the bytes of a text that is no UTF-8 escaped."""
+    try:
+        return cell.as_py()
+    except ValueError as error:
+        if hasattr(cell, "as_buffer"):
+            return cell.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
+        return str(error)
 
 
 def _flat(items: Iterable[Any]) -> Iterator[Any]:
@@ -194,23 +173,68 @@ def _questions(article: dict[str, Any]) -> Iterator[Any]:
 # --- Our own files ---------------------------------------------------------------------------------------------
 
 
-def write_jsonl(path: str | Path, rows: Iterable[BaseModel | Mapping[str, Any]]) -> Path:
-    """Write models or dicts, one JSON object a line, UTF-8; the folder is created."""
+def write_jsonl(path: str | Path, rows: Iterable[Any]) -> Path:
+    """Write models, dicts or what has a ``to_json``, one JSON object a line, UTF-8; the folder is created."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for row in rows:
-            data = dict(row)  # shallow: model_dump refuses a refused row that is nested too deeply
-            line = json.dumps(data, ensure_ascii=False, default=str)
-            try:
-                file.write(line + "\n")
-            except UnicodeEncodeError:  # a lone surrogate in a refused row: keep it, escaped
-                file.write(json.dumps(data, default=str) + "\n")
+    with path.open("wb") as file:
+        file.writelines(map(_line, rows))
     return path
 
 
-def read_jsonl(path: str | Path, model: type[BaseModel] | None = None) -> list[Any]:
-    """Rows of ``write_jsonl``: dicts, or ``model`` objects where one is given."""
-    with Path(path).open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
-    return [model.model_validate(row) for row in rows] if model else rows
+def append_jsonl(path: str | Path, rows: Iterable[Any]) -> Path:
+    """Add ``rows`` to what ``write_jsonl`` would have written: one write, flushed to the disk, so that a process that
+    is killed leaves at most its last line torn. Such a line is closed first and spoils none of the new ones."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        torn = b""
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            torn = b"" if file.read(1) == b"\n" else b"\n"
+        file.write(torn + b"".join(map(_line, rows)))
+        file.flush()
+        os.fsync(file.fileno())
+    return path
+
+
+def _line(row: Any) -> bytes:
+    # dict, shallow: model_dump refuses a refused row that is nested too deeply.
+    data = row.to_json() if hasattr(row, "to_json") else dict(row)
+    try:
+        return json.dumps(data, ensure_ascii=False, default=str).encode() + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate in a refused row: keep it, escaped
+        return json.dumps(data, default=str).encode() + b"\n"
+
+
+def read_jsonl(
+    path: str | Path, model: type[BaseModel] | None = None, *, damaged: list[tuple[int, bytes]] | None = None
+) -> list[Any]:
+    """Rows of ``write_jsonl``: dicts, or ``model`` objects where one is given; blank lines are passed over.
+
+    Args:
+        damaged: where given, a line that is no such row (torn, no UTF-8, no object, not of ``model``) is passed over
+            and (its number from 1, its bytes) added to this list.
+
+    Raises:
+        ValueError: without ``damaged``, for the first such line.
+    """
+    path = Path(path)
+    rows = []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8-sig"))
+                if not isinstance(row, dict):
+                    raise ValueError("not an object")
+                rows.append(model.model_validate(row) if model else row)
+            except (ValueError, RecursionError) as error:
+                if damaged is None:
+                    raise ValueError(
+                        f"{path.name} {number}번째 줄을 읽을 수 없습니다. 그 줄을 지우거나, 이 파일을 만든 노트북을 "
+                        "다시 실행해 주세요."
+                    ) from error
+                damaged.append((number, line))
+    return rows

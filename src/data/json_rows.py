@@ -1,4 +1,4 @@
-"""JSON read row by row: JSON Lines, an array, or an object whose ``data`` is an array, however long the file."""
+"""JSON read row by row: JSON Lines, an array, or an object whose ``data`` is an array."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TextIO
 
-CHUNK = 1 << 18  # characters read at a time
 MAX_DEPTH = 64  # brackets within brackets; Python's own limit depends on who called whom
 MAX_DIGITS = 4000  # Python refuses to make an int of more than 4,300
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BROKEN = "그 앞뒤의 쉼표, 따옴표, 괄호를 확인해 주세요."
+_FORMS = (
+    "행의 목록([ … ])이나 SQuAD 형식({'data': [ … ]})이어야 합니다. "
+    "한 줄에 한 행씩 적은 파일이면 이름을 .jsonl로 바꾸어 주세요."
+)
 _TOO_DEEP = f"괄호가 {MAX_DEPTH}겹보다 깊이 겹쳐 있어 행으로 읽을 수 없습니다."
 
 
@@ -26,29 +29,77 @@ class Unreadable:
     row: Any
 
 
-class _Decoder:
-    """A JSON decoder that loses no number to its length and notices a name that stands twice in an object."""
+class _Reader:
+    """Where we are in a JSON text. It loses no number to its length and notices a name that stands twice."""
 
-    def __init__(self) -> None:
-        self._decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_int=_integer)
-        self._repeated: list[str] = []
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+        self.decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_int=_integer)
+        self.repeated: list[str] = []
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         row = dict(pairs)
         if len(row) < len(pairs):
-            self._repeated += repeated_names(pairs)
+            self.repeated += repeated_names(pairs)
         return row
 
-    def decode(self, text: str, start: int) -> tuple[Any, int]:
-        """The value at ``start`` and where it ends."""
-        self._repeated.clear()
-        value, end = self._decoder.raw_decode(text, start)
-        if self._repeated:
-            return Unreadable(repeated_reason(self._repeated[0]), text[start:end]), end
-        brackets = text.count("[", start, end) + text.count("{", start, end)
+    def value(self) -> Any:
+        """The JSON value here."""
+        self.peek()
+        self.repeated.clear()
+        begin = self.at
+        value, self.at = self.decoder.raw_decode(self.text, begin)
+        if self.repeated:
+            return Unreadable(repeated_reason(self.repeated[0]), self.text[begin : self.at])
+        brackets = self.text.count("[", begin, self.at) + self.text.count("{", begin, self.at)
         if brackets > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-            return Unreadable(_TOO_DEEP, text[start:end]), end
-        return value, end
+            return Unreadable(_TOO_DEEP, self.text[begin : self.at])
+        return value
+
+    def peek(self) -> str:
+        """The next character that is no white space; empty at the end."""
+        self.at = _SPACE.match(self.text, self.at).end()
+        return self.text[self.at : self.at + 1]
+
+    def take(self, expected: str) -> str:
+        """Step over the next character, which must be one of ``expected``."""
+        char = self.peek()
+        if not char or char not in expected:
+            raise json.JSONDecodeError(f"Expecting one of {expected}", self.text, self.at)
+        self.at += 1
+        return char
+
+    def end(self) -> None:
+        """Nothing may follow."""
+        if self.peek():
+            raise json.JSONDecodeError("Extra data", self.text, self.at)
+
+    def array(self) -> Iterator[Any]:
+        self.take("[")
+        if self.peek() == "]":
+            self.take("]")
+            return
+        while True:
+            yield self.value()
+            if self.take(",]") == "]":
+                return
+
+    def data_of_object(self, name: str) -> Iterator[Any]:
+        self.take("{")
+        found = False
+        while self.peek() != "}":
+            key = self.value()
+            self.take(":")
+            if key == "data" and self.peek() == "[":
+                found = True
+                yield from self.array()
+            else:
+                self.value()
+            if self.peek() != "}":
+                self.take(",")
+        self.take("}")
+        if not found:
+            raise ValueError(f"{name}: 다른 형식입니다. {_FORMS}")
 
 
 def _integer(digits: str) -> int | Decimal:
@@ -75,21 +126,15 @@ def repeated_reason(name: str) -> str:
     return f"'{name}' 칸이 두 번 있고 값이 서로 다릅니다. 하나를 지우거나 이름을 다르게 지어 주세요."
 
 
-# --- JSON Lines ------------------------------------------------------------------------------------------------
-
-
 def iter_json_lines(file: TextIO) -> Iterator[tuple[int, Any]]:
     """(line, value) of a file opened with ``newline="\\n"``: U+2028 or U+0085 may stand inside a JSON string."""
-    decoder = _Decoder()
     for line, raw in enumerate(file, start=1):
-        start = _SPACE.match(raw).end()
-        if start == len(raw):
+        reader = _Reader(raw)
+        if not reader.peek():
             continue
         try:
-            value, end = decoder.decode(raw, start)
-            end = _SPACE.match(raw, end).end()
-            if end < len(raw):
-                raise json.JSONDecodeError("Extra data", raw, end)
+            value = reader.value()
+            reader.end()
         except json.JSONDecodeError as error:
             reason = f"{error.pos + 1}번째 글자에서 JSON 형식이 깨졌습니다. {_BROKEN}"
             value = Unreadable(reason, raw.rstrip("\r\n"))
@@ -98,64 +143,8 @@ def iter_json_lines(file: TextIO) -> Iterator[tuple[int, Any]]:
         yield line, value
 
 
-# --- One long array --------------------------------------------------------------------------------------------
-
-
-class _Scanner:
-    """Where we are in a long text of which only a part is in memory."""
-
-    def __init__(self, file: TextIO) -> None:
-        self.file, self.text, self.at = file, "", 0
-        self.line, self.column = 1, 1  # of the first character in memory
-        self.decoder = _Decoder()
-
-    def place(self, at: int) -> tuple[int, int]:
-        """Line and column, from 1, of position ``at`` of what is in memory."""
-        newline = self.text.rfind("\n", 0, at)
-        return self.line + self.text.count("\n", 0, at), at - newline if newline >= 0 else self.column + at
-
-    def more(self) -> bool:
-        """Read on; False at the end of the file. As much again as waits, so that one long value, tried again each
-        time, costs time in proportion to its length."""
-        chunk = self.file.read(max(CHUNK, len(self.text) - self.at))
-        if chunk:
-            self.line, self.column = self.place(self.at)
-            self.text, self.at = self.text[self.at :] + chunk, 0
-        return bool(chunk)
-
-    def peek(self) -> str:
-        """The next character that is no white space; empty at the end of the file."""
-        while True:
-            self.at = _SPACE.match(self.text, self.at).end()
-            if self.at < len(self.text) or not self.more():
-                return self.text[self.at : self.at + 1]
-
-    def take(self, expected: str) -> str:
-        """Step over the next character, which must be one of ``expected``."""
-        char = self.peek()
-        if not char or char not in expected:
-            raise json.JSONDecodeError(f"Expecting one of {expected}", self.text, self.at)
-        self.at += 1
-        return char
-
-    def value(self) -> Any:
-        """The JSON value here."""
-        self.peek()
-        while True:
-            try:
-                value, end = self.decoder.decode(self.text, self.at)
-            except json.JSONDecodeError:
-                if self.more():  # perhaps it was only cut off
-                    continue
-                raise
-            # "12", "12." and "12e-" may be the beginnings of a longer number.
-            if len(self.text) - end > 3 or not self.more():
-                self.at = end
-                return value
-
-
-def iter_json(file: TextIO, name: str) -> Iterator[Any]:
-    """Items of ``[ … ]`` or ``{"data": [ … ]}``, one at a time.
+def iter_json(text: str, name: str) -> Iterator[Any]:
+    """Items of ``[ … ]`` or ``{"data": [ … ]}``, one at a time; the text itself is in memory as a whole.
 
     Where the text breaks off or is no JSON, the rows before that place have been given, and one ``Unreadable``
     with the whole rest follows.
@@ -163,56 +152,21 @@ def iter_json(file: TextIO, name: str) -> Iterator[Any]:
     Raises:
         ValueError: the file is empty or is JSON of another form.
     """
-    scanner = _Scanner(file)
+    reader = _Reader(text)
     try:
-        opening = scanner.peek()
+        opening = reader.peek()
         if opening == "[":
-            yield from _array(scanner)
+            yield from reader.array()
         elif opening == "{":
-            yield from _data_of_object(scanner, name)
+            yield from reader.data_of_object(name)
         else:
             problem = "다른 형식입니다" if opening else "파일이 비어 있습니다"
             raise ValueError(f"{name}: {problem}. {_FORMS}")
-        if scanner.peek():
-            raise json.JSONDecodeError("Extra data", scanner.text, scanner.at)
+        reader.end()
     except (json.JSONDecodeError, RecursionError) as error:
-        line, column = scanner.place(error.pos if isinstance(error, json.JSONDecodeError) else scanner.at)
-        rest = scanner.text[scanner.at :] + file.read()
-        problem = _BROKEN if isinstance(error, json.JSONDecodeError) else _TOO_DEEP
-        reason = f"{line}번째 줄 {column}번째 글자에서 JSON 형식이 깨져 그 뒤를 읽지 못했습니다. {problem}"
-        yield Unreadable(reason, rest)
-
-
-_FORMS = (
-    "행의 목록([ … ])이나 SQuAD 형식({'data': [ … ]})이어야 합니다. "
-    "한 줄에 한 행씩 적은 파일이면 이름을 .jsonl로 바꾸어 주세요."
-)
-
-
-def _array(scanner: _Scanner) -> Iterator[Any]:
-    scanner.take("[")
-    if scanner.peek() == "]":
-        scanner.take("]")
-        return
-    while True:
-        yield scanner.value()
-        if scanner.take(",]") == "]":
-            return
-
-
-def _data_of_object(scanner: _Scanner, name: str) -> Iterator[Any]:
-    scanner.take("{")
-    found = False
-    while scanner.peek() != "}":
-        key = scanner.value()
-        scanner.take(":")
-        if key == "data" and scanner.peek() == "[":
-            found = True
-            yield from _array(scanner)
-        else:
-            scanner.value()
-        if scanner.peek() != "}":
-            scanner.take(",")
-    scanner.take("}")
-    if not found:
-        raise ValueError(f"{name}: 다른 형식입니다. {_FORMS}")
+        broken = isinstance(error, json.JSONDecodeError)
+        place = error if broken else json.JSONDecodeError("", text, reader.at)
+        reason = (
+            f"{place.lineno}번째 줄 {place.colno}번째 글자에서 JSON 형식이 깨져 그 뒤를 읽지 못했습니다. "
+        )
+        yield Unreadable(reason + (_BROKEN if broken else _TOO_DEEP), text[reader.at :])

@@ -28,16 +28,9 @@ TEXT_FIELDS = ("question", "context", "answer")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def load_samples(
-    source: str | Path,
-    *,
-    fields: Mapping[str, str] | None = None,
-    split: str = "train",
-    config: str | None = None,
-    revision: str | None = None,
-) -> list[dict[str, Any]]:
+def load_samples(source: str | Path, **options: Any) -> list[dict[str, Any]]:
     """All rows of ``iter_samples``; its arguments and errors are the same."""
-    return list(iter_samples(source, fields=fields, split=split, config=config, revision=revision))
+    return list(iter_samples(source, **options))
 
 
 def iter_samples(

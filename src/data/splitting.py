@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -128,15 +129,18 @@ def check_leakage(
     """
     placed = [(side, sample) for side, samples in splits.items() for sample in samples]
     found: dict[str, list[str]] = {}
-    for what, key_of in (("묶음", lambda s: s.group_id), ("문서", lambda s: document_key(s.context))):
+    for what, key_of, text_of in (
+        ("같은 묶음", lambda s: s.group_id, lambda s: s.group_id),
+        ("같은 문서", lambda s: document_key(s.context), lambda s: s.context),
+    ):
         owners: dict[str, tuple[str, RawSample]] = {}
         shared: dict[str, str] = {}
         for side, sample in placed:
             first, other = owners.setdefault(key_of(sample), (side, sample))
             if first != side:
-                text = sample.group_id if what == "묶음" else sample.context
-                shared.setdefault(key_of(sample), f"{first} {other.id}, {side} {sample.id}: {_short(text)}")
-        found[f"같은 {what}"] = list(shared.values())
+                place = f"{first} {other.id}, {side} {sample.id}: {_short(text_of(sample))}"
+                shared.setdefault(key_of(sample), place)
+        found[what] = list(shared.values())
     if question_threshold is not None:
         pairs = similar_pairs([sample.question for _, sample in placed], threshold=question_threshold)
         found["거의 같은 질문"] = [
@@ -167,30 +171,26 @@ def draw_groups(rows: Iterable[Mapping[str, Any]], *, count: int, seed: int) -> 
     highest ranked is forgotten as soon as the others suffice (bottom-k sampling). So neither the order of the rows
     nor the number of groups matters. A row without ``group_id`` is unreadable and is passed on.
     """
-    kept: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
-    ranks: list[tuple[int, str]] = []  # highest first
-    highest, total = None, 0
+    kept: dict[int, list[tuple[int, Mapping[str, Any]]]] = {}  # rank -> its rows with their positions
+    ranks: list[int] = []  # negative, so that the highest comes first
+    limit, total = math.inf, 0
     others = []
     for position, row in enumerate(rows):
         if (name := row.get("group_id")) is None:
             others.append((position, row))
             continue
-        name = str(name)
         rank = int(hashlib.sha256(f"{seed}:{name}".encode("utf-8", "replace")).hexdigest(), 16)
-        if highest is not None and rank >= highest:
+        if rank >= limit:
             continue
-        if name not in kept:
-            kept[name] = []
-            heapq.heappush(ranks, (-rank, name))
-        kept[name].append((position, row))
+        if rank not in kept:
+            heapq.heappush(ranks, -rank)
+        kept.setdefault(rank, []).append((position, row))
         total += 1
-        while ranks and total - len(kept[ranks[0][1]]) >= count:
-            negative, last = heapq.heappop(ranks)
-            highest = -negative
-            total -= len(kept.pop(last))
+        while ranks and total - len(kept[-ranks[0]]) >= count:
+            limit = -heapq.heappop(ranks)
+            total -= len(kept.pop(limit))
     drawn = [item for items in kept.values() for item in items]
-    for _, row in sorted([*drawn, *others], key=lambda item: item[0]):
-        yield row
+    yield from (row for _, row in sorted([*drawn, *others], key=lambda item: item[0]))
 
 
 def pick(records: Sequence[Row], count: int, seed: int) -> list[Row]:

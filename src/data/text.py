@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
+from functools import cache
 from typing import Any
 
 # Full-width ASCII to ASCII. Not NFKC: that also turns ㅋㅋㅋ into conjoining jamo, x² into x2 and ① into 1.
@@ -73,6 +74,12 @@ def character_pairs(text: str) -> Counter[str]:
     """How often each pair of neighbouring characters of ``text_key(text)`` occurs; one character stands alone."""
     compact = text_key(text)
     return Counter(compact[i : i + 2] for i in range(len(compact) - 1)) or Counter([compact])
+
+
+@cache
+def is_punctuation(character: str) -> bool:
+    """Whether a character only parts or closes; a percent sign belongs to its number."""
+    return character != "%" and unicodedata.category(character).startswith("P")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:

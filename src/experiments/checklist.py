@@ -43,7 +43,7 @@ def _amount(data: Prepared) -> Check:
 
 
 def _quality(data: Prepared) -> Check:
-    removed = Counter(f["check"] for f in data.findings if f["action"] == "removed")
+    removed = Counter(f.check for f in data.findings if f.action == "removed")
     lost = (len(data.rejects) + removed.total()) / (len(data.samples) + len(data.rejects))
     odd = sum(bool(sample.warnings) for sample in data.samples)
     parts = [f"거절 {len(data.rejects)}건", *(f"{check} {count}건" for check, count in removed.items())]

@@ -16,6 +16,7 @@ from src.data.schemas import RaftRecord, RawSample, Reject
 from src.data.splitting import check_leakage, draw_groups, split_by_group
 from src.data.validation import validate_samples
 from src.profiles import Profile
+from src.quality.cleaning import Finding
 
 # Column names that other people use, to guess from when a file's own are not known (src.data.reading.ALIASES).
 _GUESSES = {
@@ -35,7 +36,7 @@ class Prepared:
     rejects: list[Reject]  # rows refused on reading
     splits: dict[str, list[RawSample]]
     unconverted: list[Reject]  # samples that could not become a record
-    findings: list[dict[str, Any]]
+    findings: list[Finding]
     records: dict[str, list[RaftRecord]]  # clean, by split
 
 
@@ -73,9 +74,7 @@ def prepare(
     clean, findings = pipeline.clean_splits(records, tokenizer)
     for name, wanted in splits.items():
         lost = [*(u for u in unconverted if u.row["id"] in {s.id for s in wanted})]
-        found = [
-            Reject(reason=f["detail"]) for f in findings if f["split"] == name and f["action"] == "removed"
-        ]
+        found = [Reject(reason=f.detail) for f in findings if f.split == name and f.action == "removed"]
         if wanted:
             _require(clean[name], [*lost, *found], f"{name} 쪽에 레코드가 하나도 남지 않았습니다.")
     return Prepared(profile, samples, rejects, splits, unconverted, findings, clean)

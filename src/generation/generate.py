@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.data.text import fingerprint
 from src.generation.answer_cache import AnswerCache, model_identity
-from src.raft.prompt import CHAT_TEMPLATE_OPTIONS
+from src.raft.prompt import render_chat
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -58,13 +58,7 @@ def generate_answers(
         raise ValueError(
             "temperature는 0 이상, top_p는 0보다 크고 1 이하로 정해 주세요. 0이면 늘 같은 답을 고릅니다."
         )
-    # Prompts are written as in training: the template writes BOS where there is one.
-    prompts = [
-        tokenizer.apply_chat_template(
-            list(turns), tokenize=False, add_generation_prompt=True, **CHAT_TEMPLATE_OPTIONS
-        )
-        for turns in messages
-    ]
+    prompts = [render_chat(tokenizer, turns, add_generation_prompt=True) for turns in messages]
     ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
     _check_length(model, ids, max_new_tokens)
     keys = _keys(ids, distinct=temperature > 0)

@@ -11,6 +11,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from src.data.schemas import RaftRecord, RawSample
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Record = RaftRecord | RawSample
-Finding = dict[str, Any]
 
 CHECKS = ("exact_duplicate", "near_duplicate", "groundedness", "relevance", "personal_data")
 NEAR_DUPLICATE, MIN_GROUNDEDNESS, MIN_RELEVANCE = 0.85, 0.8, 0.6  # what a record is taken away by
@@ -84,44 +84,51 @@ def rebalance(records: Sequence[Record], *, strategy: str, key: str = "topic", s
 # --- All together ----------------------------------------------------------------------------------------------
 
 
-def _find_flaws(
-    records: Sequence[Record], near_duplicate_threshold: float, min_groundedness: float, min_relevance: float
-) -> Iterator[tuple[str, tuple[int, ...], str]]:
+@dataclass(frozen=True)
+class Finding:
+    """What a check found in a record, and what was done about it."""
+
+    id: str
+    check: str  # of CHECKS
+    action: str  # "removed" or "masked"
+    detail: str  # why, in Korean
+    split: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.id}: {'지움' if self.action == 'removed' else '가림'}. {self.detail}"
+
+    def to_json(self) -> dict[str, str]:
+        row = {"id": self.id, "check": self.check, "action": self.action, "detail": self.detail}
+        return {"split": self.split, **row} if self.split else row
+
+
+def _flaws(records: Sequence[Record]) -> Iterator[tuple[str, tuple[int, ...], str]]:
     """(check, positions: the faulty record and the one it repeats, why) of all that should go."""
     exact = find_exact_duplicates(records)
     repeats = {late for late, _ in exact}
     for late, early in exact:
         yield "exact_duplicate", (late, early), f"{records[early].id}와 질문, 답, 문서가 같습니다."
-    for late, early, score in find_near_duplicates(records, threshold=near_duplicate_threshold):
+    for late, early, score in find_near_duplicates(records, threshold=NEAR_DUPLICATE):
         if late not in repeats:
             detail = f"{records[early].id}와 질문이 거의 같습니다(유사도 {score:.2f})."
             yield "near_duplicate", (late, early), detail
-    grounded, relevant = check_groundedness(records), check_relevance(records)
-    for position, record in enumerate(records):
-        if (check := grounded[position]) and check["score"] < min_groundedness:
+    checked = zip(records, check_groundedness(records), check_relevance(records), strict=True)
+    for position, (record, grounded, relevant) in enumerate(checked):
+        if grounded and grounded["score"] < MIN_GROUNDEDNESS:
             answer = mask_personal_data(strip_answer_form(record.answer))
-            detail = f"답 '{answer}'의 근거가 문서에 없습니다(점수 {check['score']:.2f})."
+            detail = f"답 '{answer}'의 근거가 문서에 없습니다(점수 {grounded['score']:.2f})."
             yield "groundedness", (position,), detail
-        if (check := relevant[position]) and check["score"] < min_relevance:
-            better = mask_personal_data(check["better"])
-            detail = f"질문에는 '{better}' 문장이 더 맞습니다(점수 {check['score']:.2f})."
+        if relevant and relevant["score"] < MIN_RELEVANCE:
+            better = mask_personal_data(relevant["better"])
+            detail = f"질문에는 '{better}' 문장이 더 맞습니다(점수 {relevant['score']:.2f})."
             yield "relevance", (position,), detail
 
 
-def find_flaws(
-    records: Sequence[Record],
-    *,
-    near_duplicate_threshold: float = NEAR_DUPLICATE,
-    min_groundedness: float = MIN_GROUNDEDNESS,
-    min_relevance: float = MIN_RELEVANCE,
-) -> dict[str, list[tuple[str, ...]]]:
-    """What each check finds, by the ids of the rows concerned: a duplicate names itself and the earlier row.
-
-    Keys: ``exact_duplicate``, ``near_duplicate`` (without the exact ones), ``groundedness``, ``relevance``,
-    ``personal_data``. A record may be found by several checks.
-    """
+def find_flaws(records: Sequence[Record]) -> dict[str, list[tuple[str, ...]]]:
+    """What each of ``CHECKS`` finds, by the ids of the rows concerned: a duplicate names itself and the earlier row,
+    and no near one is an exact one. A record may be found by several checks."""
     found: dict[str, list[tuple[str, ...]]] = {check: [] for check in CHECKS}
-    for check, rows, _ in _find_flaws(records, near_duplicate_threshold, min_groundedness, min_relevance):
+    for check, rows, _ in _flaws(records):
         found[check].append(tuple(records[row].id for row in rows))
     found["personal_data"] = [(r.id,) for r in records if any(map(find_personal_data, _texts(r)))]
     return found
@@ -161,43 +168,29 @@ def _texts(record: Record) -> list[str]:
 
 
 def clean_records(
-    records: Sequence[RaftRecord],
-    *,
-    tokenizer: Any = None,
-    near_duplicate_threshold: float = NEAR_DUPLICATE,
-    min_groundedness: float = MIN_GROUNDEDNESS,
-    min_relevance: float = MIN_RELEVANCE,
-    max_tokens: int | None = None,
+    records: Sequence[RaftRecord], *, tokenizer: Any = None
 ) -> tuple[list[RaftRecord], list[Finding]]:
     """Run every check; take away what fails, mask personal data, and tell of both.
 
     Args:
         tokenizer: counts ``n_tokens`` of masked records anew; without one the old count stays.
-        max_tokens: records longer than this are taken away.
 
     Returns:
-        (kept, findings). A finding is ``{"id", "check", "action", "detail"}``; a record that was taken away has
-        exactly one finding with ``action == "removed"``, so ``len(kept)`` + those = ``len(records)``.
+        (kept, findings). A record that was taken away has exactly one finding with ``action == "removed"``, so
+        ``len(kept)`` + those = ``len(records)``.
     """
-    removed: dict[int, tuple[str, str]] = {}
-    flaws = _find_flaws(records, near_duplicate_threshold, min_groundedness, min_relevance)
-    for check, (position, *_), detail in flaws:
-        removed.setdefault(position, (check, detail))
-    for position, record in enumerate(records):
-        if max_tokens is not None and record.n_tokens > max_tokens:
-            detail = f"{record.n_tokens}토큰으로 {max_tokens}토큰을 넘습니다."
-            removed.setdefault(position, ("token_length", detail))
-
+    removed: dict[int, Finding] = {}
+    for check, (position, *_), detail in _flaws(records):
+        removed.setdefault(position, Finding(records[position].id, check, "removed", detail))
     kept: list[RaftRecord] = []
     findings: list[Finding] = []
     for position, record in enumerate(records):
         if position in removed:
-            check, detail = removed[position]
-            findings.append({"id": record.id, "check": check, "action": "removed", "detail": detail})
+            findings.append(removed[position])
             continue
         if hits := [hit for text in _texts(record) for hit in find_personal_data(text)]:
             detail = ", ".join(sorted({f"{hit['kind']} {hit['masked']}" for hit in hits})) + "를 가렸습니다."
-            findings.append({"id": record.id, "check": "personal_data", "action": "masked", "detail": detail})
+            findings.append(Finding(record.id, "personal_data", "masked", detail))
             masked = {name: mask_personal_data(getattr(record, name)) for name in ("question", "answer")}
             masked["cot"] = record.cot and mask_personal_data(record.cot)
             masked["context"] = [mask_personal_data(document) for document in record.context]

@@ -31,12 +31,8 @@ def find_exact_duplicates(records: Sequence[Record]) -> list[tuple[int, int]]:
         ask = (record.group_id, question)
         full = (*ask, text_key(strip_answer_form(record.answer)), name(document or ""))
         first = seen.get(full)
-        if (
-            first is None
-            and ask in asked
-            and (document is None or golden_document(records[asked[ask]]) is None)
-        ):
-            first = asked[ask]
+        if first is None and (other := asked.get(ask)) is not None:
+            first = other if document is None or golden_document(records[other]) is None else None
         if first is not None:
             pairs.append((position, first))
         seen.setdefault(full, position)
@@ -69,19 +65,12 @@ def find_near_duplicates(
             left_out.add(position)
         else:
             facts[name(document), text_key(strip_answer_form(record.answer))].append(position)
-    close = [
-        (pair, threshold)
-        for block in facts.values()
-        if len(block) > 1
-        for pair in _candidates(records, block)
+    close = [(pair, threshold) for block in facts.values() for pair in _candidates(records, block)]
+    blocks = [block for block in groups.values() if not left_out.isdisjoint(block)]
+    unseen = [
+        pair for block in blocks for pair in _candidates(records, block) if not left_out.isdisjoint(pair)
     ]
-    close += [
-        (pair, max(threshold, SAME_QUESTION))
-        for block in groups.values()
-        if not left_out.isdisjoint(block)
-        for pair in _candidates(records, block)
-        if not left_out.isdisjoint(pair)
-    ]
+    close += [(pair, max(threshold, SAME_QUESTION)) for pair in unseen]
     bigrams = cache(lambda position: character_pairs(records[position].question))
     best: dict[int, tuple[float, int]] = {}
     for (late, early), needed in close:

@@ -16,7 +16,7 @@ from typing import Any
 from src.data.schemas import RaftRecord, RawSample, golden_document
 from src.data.text import character_pairs, split_sentences, text_key
 from src.raft.answers import answer_cores
-from src.raft.evidence import find_core
+from src.raft.evidence import find_core, holds_answer
 
 Record = RaftRecord | RawSample
 
@@ -81,7 +81,8 @@ def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
     groups: dict[str, set[str]] = defaultdict(set)
     documents = [split_sentences(golden_document(record) or "") for record in records]
     evidence = [
-        _holders(record.answer, sentences) for record, sentences in zip(records, documents, strict=True)
+        {i for i, sentence in enumerate(sentences) if holds_answer(sentence, record.answer)}
+        for record, sentences in zip(records, documents, strict=True)
     ]
     answers: set[str] = set()
     for record, sentences, held in zip(records, documents, evidence, strict=True):
@@ -95,36 +96,25 @@ def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
             results.append(None)
             continue
         question = _without_name(record.question, record.group_id)
-        weight = {
-            pair: 1 + math.log((1 + len(records)) / asked[pair])
-            for pair in character_pairs(question)
-            if pair in asked
-        }
+        pairs = [pair for pair in character_pairs(question) if pair in asked]
+        weight = {pair: 1 + math.log((1 + len(records)) / asked[pair]) for pair in pairs}
         learned = peers.weights(record)
-        for pair, value in learned.items():
-            weight[pair] = max(value, weight.get(pair, 0.0))
+        weight |= {pair: max(value, weight.get(pair, 0.0)) for pair, value in learned.items()}
         overlap = [
             sum(weight.get(pair, 0.0) for pair in character_pairs(_without_name(sentence, record.group_id)))
             for sentence in sentences
         ]
         own = held | {i - 1 for i in held if i > 0 and _LEAD_IN.search(sentences[i - 1])}
-        rivals = {
-            i
-            for i, s in enumerate(sentences)
-            if i > 0 and (s in answers or len(groups[s]) <= BOILERPLATE_GROUPS)
-        }
+        common = {s for s in sentences if s not in answers and len(groups[s]) > BOILERPLATE_GROUPS}
+        rivals = {i for i, sentence in enumerate(sentences) if i > 0 and sentence not in common}
         best = max(own | rivals, key=lambda i: (overlap[i], i in own))
         needed = MIN_OVERLAP if learned else MIN_OVERLAP_ALONE
         if overlap[best] <= needed * sum(weight.values()):
             best = max(own, key=overlap.__getitem__)
         score = max(overlap[i] for i in own) / overlap[best] if overlap[best] else 1.0
-        results.append(
-            {
-                "score": score,
-                "sentence": sentences[max(sorted(held), key=overlap.__getitem__)],
-                "better": "" if best in own else sentences[best],
-            }
-        )
+        shown = sentences[max(sorted(held), key=overlap.__getitem__)]
+        better = "" if best in own else sentences[best]
+        results.append({"score": score, "sentence": shown, "better": better})
     return results
 
 
@@ -139,12 +129,9 @@ class _Peers:
         for record, sentences, held in zip(records, documents, evidence, strict=True):
             if not held:
                 continue
+            texts = [_without_name(sentences[i], record.group_id) for i in sorted(held)]
             # A dict, not a set: sums over its order come out the same in every run.
-            pairs = dict.fromkeys(
-                pair
-                for i in sorted(held)
-                for pair in character_pairs(_without_name(sentences[i], record.group_id))
-            )
+            pairs = dict.fromkeys(pair for text in texts for pair in character_pairs(text))
             self.asked[_wording(record)].setdefault(record.group_id, pairs)
             self.told.update(pairs.keys())
             self.total += 1
@@ -165,11 +152,6 @@ class _Peers:
             for pair, count in self.common[wording].items()
             if 2 * (count - (pair in own)) > peers
         }
-
-
-def _holders(answer: str, sentences: Sequence[str]) -> set[int]:
-    cores = answer_cores(answer)
-    return {i for i, sentence in enumerate(sentences) if any(find_core(sentence, core) for core in cores)}
 
 
 def _wording(record: Record) -> str:

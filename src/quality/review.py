@@ -7,7 +7,6 @@ read, and whatever cannot be understood is named instead of guessed.
 from __future__ import annotations
 
 import base64
-import html
 import io
 import math
 from collections import Counter, defaultdict
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.data.schemas import RaftRecord
 from src.quality.personal_data import mask_personal_data
+from src.templates import write_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +25,6 @@ QUESTIONS = ("질문에 맞는 답인가요", "문서에 근거가 있나요")
 READER = "읽은 사람"
 COLUMNS = ("id", "질문", "답", "근거 문장", *QUESTIONS, READER, "메모")
 _MEANING = {"예": "예", "네": "예", "아니오": "아니오", "아니요": "아니오"}
-
-STYLE = """body{font:15px/1.6 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#1f2933}
-table{border-collapse:collapse}th,td{border:1px solid #cbd2d9;padding:.3em .6em;text-align:left;vertical-align:top}
-img{max-width:100%}"""
 
 
 def write_review_sheet(path: Path, records: Sequence[RaftRecord], evidence: Mapping[str, str]) -> bool:
@@ -120,22 +116,19 @@ def summarize_review(sheet: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def write_report(path: Path, title: str, sections: Mapping[str, Sequence[Any]]) -> Path:
     """One HTML file that needs nothing else: under each heading its parts, which are sentences, pandas tables or
     matplotlib figures (embedded as PNG). Everything is escaped."""
-    blocks = [
-        f'<!doctype html><html lang="ko"><meta charset="utf-8"><title>{html.escape(title)}</title>',
-        f"<style>{STYLE}</style><h1>{html.escape(title)}</h1>",
-    ]
-    for heading, parts in sections.items():
-        blocks.append(f"<h2>{html.escape(heading)}</h2>")
-        for part in parts:
-            if isinstance(part, str):
-                blocks.append(f"<p>{html.escape(part)}</p>")
-            elif hasattr(part, "savefig"):
-                image = io.BytesIO()
-                part.savefig(image, format="png", metadata={"Software": None})
-                code = base64.b64encode(image.getvalue()).decode()
-                blocks.append(f'<img alt="{html.escape(heading)}" src="data:image/png;base64,{code}">')
-            else:
-                blocks.append(part.to_html(border=0, index=part.index.dtype != "int64"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(blocks) + "</html>\n", encoding="utf-8", errors="replace")
-    return path
+    from markupsafe import Markup
+
+    def part_of(part: Any) -> tuple[str, str]:
+        """(kind, what the template shows)"""
+        if isinstance(part, str):
+            return "text", part
+        if hasattr(part, "savefig"):
+            image = io.BytesIO()
+            part.savefig(image, format="png", metadata={"Software": None})
+            return "image", f"data:image/png;base64,{base64.b64encode(image.getvalue()).decode()}"
+        return "table", Markup(
+            part.to_html(border=0, index=part.index.dtype != "int64")
+        )  # pandas escapes cells
+
+    shown = {heading: [part_of(part) for part in parts] for heading, parts in sections.items()}
+    return write_page(path, "quality_report.html.j2", title=title, sections=shown)

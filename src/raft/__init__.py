@@ -5,7 +5,6 @@ In: the samples of one split. Out: ``RaftRecord`` with golden and distractor doc
 
 from src.raft.answers import (
     ABSTENTION,
-    ANSWER_PREFIX,
     QUOTE_BEGIN,
     QUOTE_END,
     answer_cores,
@@ -14,12 +13,11 @@ from src.raft.answers import (
     strip_answer_form,
 )
 from src.raft.conversion import convert_to_raft
-from src.raft.evidence import find_core, find_evidence, holds_answer
-from src.raft.prompt import INSTRUCTION, context_tokens, count_tokens, to_messages
+from src.raft.evidence import find_answer, find_core, holds_answer
+from src.raft.prompt import INSTRUCTION, context_tokens, count_tokens, render_chat, to_messages
 
 __all__ = [
     "ABSTENTION",
-    "ANSWER_PREFIX",
     "INSTRUCTION",
     "QUOTE_BEGIN",
     "QUOTE_END",
@@ -27,11 +25,12 @@ __all__ = [
     "context_tokens",
     "convert_to_raft",
     "count_tokens",
+    "find_answer",
     "find_core",
-    "find_evidence",
     "format_answer",
     "holds_answer",
     "is_abstention",
+    "render_chat",
     "strip_answer_form",
     "to_messages",
 ]

@@ -10,42 +10,15 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 
 from src.data.schemas import RaftRecord, RawSample, Reject
 from src.data.text import split_sentences
 from src.raft.answers import ABSTENTION, answer_cores, format_answer, reasoning
-from src.raft.distractors import DistractorPicker, hard_count
+from src.raft.distractors import Choice, DistractorPicker, hard_count
 from src.raft.evidence import find_evidence, trim_around
-from src.raft.prompt import INSTRUCTION, count_tokens
-
-# --- From samples to records -----------------------------------------------------------------------------------
-
-
-class _Budget:
-    """Tokens that single documents add to a templated prompt, each counted once; whole records are then counted
-    exactly, so these lengths only choose where to begin."""
-
-    def __init__(self, tokenizer, instruction: str, limit: int):
-        self.tokenizer, self.limit = tokenizer, limit
-        self.row = {"instruction": instruction, "question": "?", "answer": ABSTENTION, "context": []}
-        self.empty = count_tokens(self.row, tokenizer)
-        self.lengths: dict[str, int] = {}
-
-    def length(self, document: str) -> int:
-        if document not in self.lengths:
-            self.lengths[document] = self._count(document)
-        return self.lengths[document]
-
-    def fits(self, document: str) -> bool:
-        return self.length(document) <= self.limit
-
-    def fits_now(self, piece: str) -> bool:
-        """As ``fits``, without remembering: for the many pieces that trimming tries."""
-        return self._count(piece) <= self.limit
-
-    def _count(self, document: str) -> int:
-        return count_tokens({**self.row, "context": [document]}, self.tokenizer) - self.empty
+from src.raft.prompt import INSTRUCTION, context_tokens, count_tokens
 
 
 def convert_to_raft(
@@ -103,85 +76,121 @@ def convert_to_raft(
         return [], []
     stats = Counter() if stats is None else stats
     budget = _Budget(tokenizer, instruction, max_context_tokens)
-    picker = DistractorPicker(samples, fits=budget.fits, stats=stats)
-    hard_wanted = hard_count(num_distractors, hard_share)
-    replacement = int(golden_probability < 1)  # of a golden document that is left out
-    wanted = num_distractors + replacement
+    picker = DistractorPicker(
+        samples, fits=lambda document: budget.length(document) <= max_context_tokens, stats=stats
+    )
+    hard = hard_count(num_distractors, hard_share)
+    spare = int(golden_probability < 1)  # takes the place of a golden document that is left out
 
-    # First see which samples can become a record at all, so that the share of golden ones is exact afterwards.
+    # First: which samples can become a record, and with what; then the share of golden ones can be exact.
     ready, rejects = [], []
     for row, sample in enumerate(samples):
         record_seed = int(hashlib.sha256(f"{seed}:{row}:{sample.id}".encode()).hexdigest()[:8], 16)
         rng = random.Random(record_seed)
-        golden: str | None = sample.context
-        evidence = find_evidence(golden, sample.answer, sample.answer_start)
-        if not budget.fits(golden):
-            golden = trim_around(golden, evidence, budget.fits_now)
-            stats["trimmed_golden"] += golden is not None
-        sentences = split_sentences(sample.context)
-        quotes = [sentences[i] for i in evidence]
-        choice = picker.choose(row, sample, quotes, hard=hard_wanted + replacement, count=wanted, rng=rng)
+        golden, quotes = _golden_part(sample, budget)
+        stats["trimmed_golden"] += golden not in (None, sample.context)
+        choice = picker.choose(row, sample, quotes, hard=hard + spare, count=num_distractors + spare, rng=rng)
         # Where the limit keeps distractors out they may be fewer, but what is shown must not be nothing.
-        needed = wanted - num_distractors if choice.too_long else wanted
-        if refusal := _refusal(sample, golden, quotes, max_context_tokens, needed, len(choice.documents)):
-            field, reason = refusal
-            place = {"source": sample.source, "line": sample.line, "field": field}
-            rejects.append(Reject(**place, reason=reason, row=sample.model_dump()))
+        missing = (spare if choice.too_long else num_distractors + spare) - len(choice.documents)
+        if problem := _problem(sample, golden, quotes, max_context_tokens, missing, len(choice.documents)):
+            place = {"source": sample.source, "line": sample.line, "field": problem[0]}
+            rejects.append(Reject(**place, reason=problem[1], row=sample.model_dump()))
         else:
-            ready.append((sample, golden, quotes, choice, record_seed, rng))
+            ready.append(_Ready(sample, golden, quotes, choice, record_seed, rng))
 
-    keep = round(len(ready) * golden_probability)
-    with_golden = set(random.Random(seed).sample(range(len(ready)), keep))
+    # Second: the records, exactly so many of them with their golden document.
+    with_golden = set(random.Random(seed).sample(range(len(ready)), round(len(ready) * golden_probability)))
     records = []
-    for position, (sample, golden, quotes, choice, record_seed, rng) in enumerate(ready):
-        answerable = position in with_golden
-        # In the order in which documents may stay: golden, hard, random. One alone always fits.
-        left_out = int(not answerable)
-        hard, others = choice.mix(hard_wanted + left_out, num_distractors + left_out)
-        documents = [*([golden] if answerable else []), *hard, *others]
-        shown = len(documents)
-        while shown > 1 and sum(map(budget.length, documents[:shown])) > max_context_tokens:
-            shown -= 1
-        context = documents[:shown]
-        rng.shuffle(context)
-        record = RaftRecord(
-            id=sample.id,
-            instruction=instruction,
-            context=context,
-            question=sample.question,
-            answer=format_answer(sample.answer)
-            if answerable or left_out_answer == "memorize"
-            else ABSTENTION,
-            group_id=sample.group_id,
-            golden_index=None,
-            answerable=answerable,
-            n_tokens=0,
-            seed=record_seed,
-            topic=sample.topic,
-        )
-        while True:
-            if answerable:
-                record.golden_index = record.context.index(golden)
-                record.cot = reasoning(quotes, record.golden_index + 1) if add_cot else None
-            record.n_tokens = count_tokens(record, tokenizer)
-            # A whole prompt within the limit needs no second count.
-            if shown == 1 or record.n_tokens <= max_context_tokens:
-                break
-            bare = count_tokens(record.model_copy(update={"context": []}), tokenizer)
-            if record.n_tokens - bare <= max_context_tokens:
-                break
-            shown -= 1
-            record.context.remove(documents[shown])  # what is left of a shuffle is still shuffled
+    for position, one in enumerate(ready):
+        left_out = position not in with_golden
+        hard_ones, others = one.choice.mix(hard + left_out, num_distractors + left_out)
+        answer = ABSTENTION if left_out and left_out_answer == "abstain" else format_answer(one.sample.answer)
+        documents = [*([] if left_out else [one.golden]), *hard_ones, *others]
+        record = _draw(one, documents, answer, budget, answerable=not left_out, add_cot=add_cot)
+        beside = len(record.context) - record.answerable
+        stats["dropped_distractors"] += num_distractors + left_out - beside
+        stats["hard"] += min(len(hard_ones), beside)
+        stats["random"] += max(0, beside - len(hard_ones))
         records.append(record)
-        beside = shown - answerable
-        stats["dropped_distractors"] += num_distractors + (not answerable) - beside
-        stats["hard"] += min(len(hard), beside)
-        stats["random"] += max(0, beside - len(hard))
     return records, rejects
 
 
-def _refusal(
-    sample: RawSample, golden: str | None, quotes: Sequence[str], limit: int, needed: int, found: int
+class _Ready(NamedTuple):
+    """A sample that can become a record, and what that takes."""
+
+    sample: RawSample
+    golden: str  # its document, or what of it is kept
+    quotes: list[str]  # sentences that hold the answer
+    choice: Choice
+    seed: int
+    rng: random.Random
+
+
+class _Budget:
+    """Tokens that single documents add to a templated prompt; whole records are then counted exactly, so these only
+    choose where to begin."""
+
+    def __init__(self, tokenizer, instruction: str, limit: int):
+        self.tokenizer, self.limit = tokenizer, limit
+        self.row = {"instruction": instruction, "question": "?", "answer": ABSTENTION, "context": []}
+        self.empty = count_tokens(self.row, tokenizer)
+        self.length = cache(self.count)  # for whole documents, which come again; not for pieces
+
+    def count(self, document: str) -> int:
+        return count_tokens({**self.row, "context": [document]}, self.tokenizer) - self.empty
+
+
+def _golden_part(sample: RawSample, budget: _Budget) -> tuple[str | None, list[str]]:
+    """The sample's document, or as much of it around the evidence as fits (None where that does not); and the
+    sentences that are the evidence."""
+    evidence = find_evidence(sample.context, sample.answer, sample.answer_start)
+    sentences = split_sentences(sample.context)
+    golden: str | None = sample.context
+    if budget.length(golden) > budget.limit:
+        golden = trim_around(golden, evidence, lambda piece: budget.count(piece) <= budget.limit)
+    return golden, [sentences[i] for i in evidence]
+
+
+def _draw(
+    one: _Ready, documents: list[str], answer: str, budget: _Budget, *, answerable: bool, add_cot: bool
+) -> RaftRecord:
+    """A record with as many of ``documents`` as fit, shuffled; they stand in the order in which they may stay:
+    golden, hard, random. One alone always fits."""
+    shown = len(documents)
+    while shown > 1 and sum(map(budget.length, documents[:shown])) > budget.limit:
+        shown -= 1
+    context = documents[:shown]
+    one.rng.shuffle(context)
+    record = RaftRecord(
+        id=one.sample.id,
+        instruction=budget.row["instruction"],
+        context=context,
+        question=one.sample.question,
+        answer=answer,
+        group_id=one.sample.group_id,
+        golden_index=None,
+        answerable=answerable,
+        n_tokens=0,
+        seed=one.seed,
+        topic=one.sample.topic,
+    )
+    while True:
+        if answerable:
+            record.golden_index = record.context.index(one.golden)
+            record.cot = reasoning(one.quotes, record.golden_index + 1) if add_cot else None
+        record.n_tokens = count_tokens(record, budget.tokenizer)
+        # A whole prompt within the limit needs no second count.
+        if len(record.context) == 1 or record.n_tokens <= budget.limit:
+            return record
+        if context_tokens(record, budget.tokenizer) <= budget.limit:
+            return record
+        record.context.remove(
+            documents[len(record.context) - 1]
+        )  # what is left of a shuffle is still shuffled
+
+
+def _problem(
+    sample: RawSample, golden: str | None, quotes: Sequence[str], limit: int, missing: int, found: int
 ) -> tuple[str, str] | None:
     """(field, reason) where a sample cannot become a record."""
     if not answer_cores(sample.answer):
@@ -196,9 +205,9 @@ def _refusal(
             f"근거 문장을 남기고는 문서를 {limit}토큰 안에 줄일 수 없습니다. "
             "max_context_tokens를 늘리거나 문서를 나누어 주세요."
         )
-    if found < needed:
+    if missing > 0:
         return "context", (
-            f"답이 들어 있지 않고 {limit}토큰에 들어가는 방해 문서가 {needed}개 필요한데 {found}개뿐입니다. "
+            f"답이 들어 있지 않고 {limit}토큰에 들어가는 방해 문서가 {found + missing}개 필요한데 {found}개뿐입니다. "
             "문서를 더하거나 num_distractors를 줄이거나 max_context_tokens를 늘려 주세요."
         )
     return None

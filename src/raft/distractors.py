@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from src.data.schemas import RawSample
 from src.raft.answers import answer_cores
-from src.raft.evidence import find_core
+from src.raft.evidence import letters
 
 NEAR_COPY = 0.95  # cosine of character TF-IDF vectors from which two documents count as one
 SIMILAR = 32  # so many of the documents most similar to a question are candidates for its hard distractors
@@ -48,19 +48,12 @@ class DistractorPicker:
     ``examined`` and, of those, ``holds_answer``.
     """
 
-    def __init__(
-        self,
-        samples: Sequence[RawSample],
-        *,
-        fits: Callable[[str], bool],
-        stats: Counter[str],
-    ):
+    def __init__(self, samples: Sequence[RawSample], *, fits: Callable[[str], bool], stats: Counter[str]):
         self.documents = list(dict.fromkeys(sample.context for sample in samples))
         self.index = {document: i for i, document in enumerate(self.documents)}
         self.fits = fits
         self.stats = stats
-        # Without white space, as the answer rule compares: a plain search here spares most regular expressions.
-        self.compact = ["".join(document.split()) for document in self.documents]
+        self.letters = [letters(document) for document in self.documents]
         self.similar, self.copies = _neighbours(self.documents, [sample.question for sample in samples])
 
     def choose(
@@ -76,15 +69,15 @@ class DistractorPicker:
         """Up to ``count`` documents for the sample at position ``row``.
 
         The first ``hard`` are those most similar to the question (same product, same topic); the others are drawn
-        at random, and fill up where hard ones run out. None is the
-        golden document or a near copy of it or of another one chosen, and none holds the answer or one of the
-        ``evidence`` sentences (an answer as short as "2" is not recognised in "2명", its sentence is).
+        at random, and fill up where hard ones run out. None is the golden document or a near copy of it or of another
+        one chosen, and none holds the answer or one of the ``evidence`` sentences (an answer as short as "2" is not
+        recognised in "2명", its sentence is).
         """
         golden = self.index[sample.context]
         refused = {golden} | self.copies[golden]
         self.stats["near_copy"] += len(self.copies[golden])
-        cores = answer_cores(sample.answer)
-        sentences = ["".join(sentence.split()) for sentence in evidence]
+        cores = [letters(core).text for core in answer_cores(sample.answer)]
+        sentences = list(filter(None, (letters(sentence).text for sentence in evidence)))
         chosen: list[int] = []
         too_long: list[int] = []
 
@@ -99,8 +92,8 @@ class DistractorPicker:
                     too_long.append(candidate)
                     continue
                 self.stats["examined"] += 1
-                compact = self.compact[candidate]
-                if any(s in compact for s in sentences) or any(self._holds(candidate, c) for c in cores):
+                text = self.letters[candidate]
+                if any(sentence in text.text for sentence in sentences) or any(map(text.find, cores)):
                     self.stats["holds_answer"] += 1
                     continue
                 chosen.append(candidate)
@@ -114,11 +107,6 @@ class DistractorPicker:
             take(rng.sample(everything, len(everything)), count)
         self.stats["too_long"] += len(too_long)
         return Choice([self.documents[candidate] for candidate in chosen], similar, len(too_long))
-
-    def _holds(self, candidate: int, core: str) -> bool:
-        if core.lower() == core.upper() and "".join(core.split()) not in self.compact[candidate]:
-            return False
-        return find_core(self.documents[candidate], core) is not None
 
 
 def _neighbours(

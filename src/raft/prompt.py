@@ -33,11 +33,20 @@ def to_messages(record: RaftRecord | Mapping, *, with_answer: bool = True) -> li
     return messages
 
 
+def render_chat(tokenizer, messages: Sequence[Mapping], *, add_generation_prompt: bool = False) -> str:
+    """Messages as the model reads them: the only place that applies a chat template, so that lengths are counted,
+    labels made and answers generated with one and the same prompt. The template writes BOS where there is one: do not
+    let the tokenizer add special tokens."""
+    return tokenizer.apply_chat_template(
+        list(messages), tokenize=False, add_generation_prompt=add_generation_prompt, **CHAT_TEMPLATE_OPTIONS
+    )
+
+
 def count_tokens(record: RaftRecord | Mapping, tokenizer) -> int:
     """Tokens of the whole prompt with its answer, by the tokenizer's chat template where it has one."""
     messages = to_messages(record)
     if getattr(tokenizer, "chat_template", None):
-        text = tokenizer.apply_chat_template(messages, tokenize=False)
+        text = render_chat(tokenizer, messages)
     else:
         text = "\n".join(message["content"] for message in messages)
     return len(tokenizer.encode(text, add_special_tokens=False))

@@ -15,19 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from src.raft.answers import answer_cores, is_abstention
+from src.data.text import is_punctuation
+from src.raft.answers import is_abstention
+from src.raft.evidence import find_answer
 from src.scoring.tokenizers import check_lengths, check_pairs, check_texts
-
-
-def _is_punctuation(character: str) -> bool:
-    return unicodedata.category(character).startswith("P") and character != "%"
 
 
 def normalize_answer(text: str) -> str:
     """NFC, white space collapsed, punctuation at the end stripped: what exact match compares."""
     text = " ".join(unicodedata.normalize("NFC", text).split())
     end = len(text)
-    while end and (_is_punctuation(text[end - 1]) or text[end - 1].isspace()):
+    while end and (is_punctuation(text[end - 1]) or text[end - 1].isspace()):
         end -= 1
     return text[:end]
 
@@ -78,71 +76,11 @@ def compute_char_f1(
     return _mean("char_f1", values, per_sample)
 
 
-def _canonical(text: str) -> tuple[str, set[int]]:
-    """Without white space and punctuation, except where they part two numbers: "1.5", "10~20" -> "10 20"; and the
-    places where they stood, for a word is still to be told from a part of one."""
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", unicodedata.normalize("NFC", text))  # 1,500 -> 1500
-    kept: list[str] = []
-    gap: list[str] = []
-    gaps: set[int] = set()
-    for character in text:
-        if character.isspace() or character in "~`" or _is_punctuation(character):
-            gap.append(character)
-            continue
-        if gap:
-            gaps.add(len(kept))
-            if kept and kept[-1].isdecimal() and character.isdecimal():
-                kept.append("." if gap == ["."] else " ")
-            gap.clear()
-        kept.append(character)
-    return "".join(kept), gaps
-
-
-_NUMBER_BEFORE, _NUMBER_AFTER = re.compile(r"\d\.?\Z"), re.compile(r"\.?\d")
-_UNIT = re.compile(r"\d[A-Za-z]+\Z")
-_UNIT_GOES_ON = re.compile(r"[A-Za-z²³]")  # "30W" in "30Wh", "2m" in "2mm"
-# What Korean writes onto a word ("빨간" and "빨간색" are one). "개월" is not among it: "2개" is not in "2개월".
-_ENDINGS = re.compile(
-    r"색?(?:입니다|입니까|이에요|이예요|예요|에요|이[다며고지라나었]|라[고는며]?|지만|이지만|이라[고는며]?|였습니다|이었습니다|일|"
-    r"[은는이가을를에의로와과도만간인요]|으로|까지|부터|에서|에게|동안|마다|보다|쯤|씩|정도|가량|이상|이하|이내){0,3}"
-)
-_LONGEST_ENDING = 12  # characters
-
-
-def _ends_as_word(text: str, end: int, gaps: set[int]) -> bool:
-    last = min(len(text), end + _LONGEST_ENDING)
-    stop = next((place for place in range(end, last) if place in gaps), last)
-    return _ENDINGS.fullmatch(text, end, stop) is not None
-
-
-def _stands_in(core: str, text: str, gaps: set[int]) -> bool:
-    """Whether ``core`` occurs in ``text`` so that no number, no unit and no word too short to tell goes on."""
-    short, unit = len(core) < 3 and not core.isdecimal(), _UNIT.search(core)
-    start = text.find(core)
-    while start >= 0:
-        end = start + len(core)
-        cut = core[0].isdecimal() and _NUMBER_BEFORE.search(text[max(start - 2, 0) : start])
-        cut = cut or (core[-1].isdecimal() and _NUMBER_AFTER.match(text[end : end + 2]))
-        cut = cut or (unit and end not in gaps and _UNIT_GOES_ON.match(text, end))
-        if short and not cut:  # "약2년" is one, too: a number begins a word
-            cut = start and start not in gaps and not core[0].isdecimal()
-            cut = cut or not _ends_as_word(text, end, gaps)
-        if not cut:
-            return True
-        start = text.find(core, start + 1)
-    return False
-
-
 def answer_contained(prediction: str, reference: str) -> bool:
-    """Whether every sentence of ``reference`` (form, copula and punctuation stripped) stands in ``prediction``.
-
-    White space and punctuation are ignored; a number must not go on: "310W" stands neither in "1310W" nor in
-    "1,310W", "5L" not in "1.5L"; nor a unit: "30W" not in "30Wh". Under 3 characters it must be a word of its own,
-    with a particle or ending at most: "예" not in "예약". A reference without a word is contained nowhere.
-    """
-    cores = [core for core, _ in map(_canonical, answer_cores(reference)) if core]
-    text, gaps = _canonical(prediction)
-    return bool(cores) and all(_stands_in(core, text, gaps) for core in cores)
+    """Whether every sentence of ``reference`` stands in ``prediction`` (``raft.find_core`` says what counts); one
+    without a word is contained nowhere."""
+    places = find_answer(prediction, reference)
+    return bool(places) and None not in places
 
 
 def compute_answer_contained(

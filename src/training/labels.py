@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from src.raft.prompt import CHAT_TEMPLATE_OPTIONS, to_messages
+from src.raft.prompt import render_chat, to_messages
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -48,9 +48,8 @@ def tokenize_records(records: Sequence, tokenizer: PreTrainedTokenizerBase, max_
 
 
 def _tokenize(record, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
-    prompt = _render(tokenizer, to_messages(record, with_answer=False), add_generation_prompt=True)
-    whole = _render(tokenizer, to_messages(record), add_generation_prompt=False)
-    # The template writes BOS itself where the model has one; the tokenizer must not add a second.
+    prompt = render_chat(tokenizer, to_messages(record, with_answer=False), add_generation_prompt=True)
+    whole = render_chat(tokenizer, to_messages(record))
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
     start = len(prompt_ids)
@@ -64,12 +63,6 @@ def _tokenize(record, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]
         end = len(answer) - answer[::-1].index(tokenizer.eos_token_id)
         answer = answer[:end] + [IGNORE] * (len(answer) - end)
     return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": [IGNORE] * start + answer}
-
-
-def _render(tokenizer: PreTrainedTokenizerBase, messages: list[dict], *, add_generation_prompt: bool) -> str:
-    return tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=add_generation_prompt, **CHAT_TEMPLATE_OPTIONS
-    )
 
 
 # What is wrong with some rows, and how to mend it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 from decimal import Decimal
@@ -12,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from src.data import csv_rows, json_rows
-from src.data.files import read_jsonl, read_rows, write_jsonl
+from src.data import csv_rows
+from src.data.files import append_jsonl, read_jsonl, read_rows, write_jsonl
 from src.data.json_rows import Unreadable, iter_json
 from src.data.reading import load_samples
 from src.data.schemas import Reject
@@ -91,25 +90,6 @@ def test_a_character_cut_by_a_chunk_is_no_damage(tmp_path):
 # --- JSON ------------------------------------------------------------------------------------------------------
 
 
-class Counting(io.StringIO):
-    """A text that knows how much of it was read."""
-
-    taken = 0
-
-    def read(self, size: int | None = -1) -> str:
-        chunk = super().read(size)
-        self.taken += len(chunk)
-        return chunk
-
-
-def test_a_long_array_is_read_as_far_as_needed():
-    file = Counting(json.dumps([{"q": "질문" * 20}] * 20_000, ensure_ascii=False))
-    items = iter_json(file, "qa.json")
-    assert next(items) == {"q": "질문" * 20}
-    assert file.taken == json_rows.CHUNK < len(file.getvalue()) / 2
-    assert sum(1 for _ in items) == 19_999
-
-
 def test_a_row_of_a_megabyte(tmp_path):
     rows = [{"q": "짧음"}, {"q": "글" * 10**6, "n": 12345}, {"q": "끝"}]
     for name, text in (
@@ -119,16 +99,12 @@ def test_a_row_of_a_megabyte(tmp_path):
         assert [row for _, row in rows_of(tmp_path / name, text)] == rows
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64])
-def test_values_cut_by_a_chunk(monkeypatch, chunk):
-    monkeypatch.setattr(json_rows, "CHUNK", chunk)
+def test_every_kind_of_value():
     text = '{"version": 1.25e-3, "data" : [ 12345678, 1.5E+10 ,-0.25, 1e5,true, null, "\\ud83d\\ude00\\n가", [], {}, {"a": [1, {}]}]\n, "x": {"data": []} } '
-    assert list(iter_json(io.StringIO(text), "qa.json")) == json.loads(text)["data"]
+    assert list(iter_json(text, "qa.json")) == json.loads(text)["data"]
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 1000])
-def test_truncated_at_every_place(monkeypatch, chunk):
-    monkeypatch.setattr(json_rows, "CHUNK", chunk)
+def test_truncated_at_every_place():
     rows = [{"a": '글"\\b', "n": [1, 2.5]}, {"b": None}, {"c": "다\n"}]
     for whole in (
         json.dumps(rows, indent=1),
@@ -136,7 +112,7 @@ def test_truncated_at_every_place(monkeypatch, chunk):
     ):
         starts = [whole.rindex("{", 0, whole.index(f'"{key}"')) for key in "abc"]
         for cut in range(1, len(whole)):
-            *good, last = iter_json(io.StringIO(whole[:cut]), "qa.json")
+            *good, last = iter_json(whole[:cut], "qa.json")
             assert good == rows[: len(good)]
             assert isinstance(last, Unreadable) and "번째 줄" in last.reason
             assert whole[:cut].endswith(last.row)
@@ -361,3 +337,27 @@ def test_a_parquet_file_that_breaks_off(tmp_path):
     assert rows[-1] == (3000, {"q": texts[-1]})
     with pytest.raises(ValueError, match="Parquet"):
         rows_of(path, bytes(data[:middle]))
+
+
+# --- Our own files ---------------------------------------------------------------------------------------------
+
+
+def test_damaged_lines_are_passed_over_or_told(tmp_path):
+    path = tmp_path / "log.jsonl"
+    good = [{"a": "가\u2028나"}, {"a": "\ud800"}, {"a": 3}]
+    write_jsonl(path, good[:2])
+    lines = [b"\n", b'{"a": "\xff"}\n', b"[1]\n", b"[" * 10**5 + b"\n", b'{"b": 1}\r\n', b'{"a": "torn']
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"".join(lines))  # a BOM, as an editor writes it
+    append_jsonl(path, good[2:])
+    damaged = []
+    assert read_jsonl(path, damaged=damaged) == [*good[:2], {"b": 1}, good[2]]
+    assert damaged == [(4, lines[1]), (5, lines[2]), (6, lines[3]), (8, lines[5] + b"\n")]
+    with pytest.raises(ValueError, match=r"log.jsonl 4번째 줄"):
+        read_jsonl(path)
+
+
+def test_a_row_of_another_model_is_damaged(tmp_path):
+    path = append_jsonl(tmp_path / "new" / "rejects.jsonl", [Reject(reason="하나"), {"line": 2}])
+    damaged = []
+    assert read_jsonl(path, Reject, damaged=damaged) == [Reject(reason="하나")]
+    assert damaged == [(2, b'{"line": 2}\n')]

@@ -132,10 +132,10 @@ def test_cleaning_takes_away_what_was_planted_and_little_else(records):
     removed = Counter()
     for rows in records.values():
         kept, findings = clean_records(rows)
-        gone = [finding for finding in findings if finding["action"] == "removed"]
+        gone = [finding for finding in findings if finding.action == "removed"]
         assert len(kept) + len(gone) == len(rows)
         assert clean_records(kept) == (kept, [])
-        removed.update(finding["check"] for finding in gone)
-        accused = {finding["id"] for finding in gone if not finding["check"].endswith("duplicate")}
+        removed.update(finding.check for finding in gone)
+        accused = {finding.id for finding in gone if not finding.check.endswith("duplicate")}
         assert len(accused - PLANTED.keys()) <= 0.005 * len(rows)
     assert set(removed) == set(CHECKS) - {"personal_data"}

@@ -50,7 +50,7 @@ class Characters:
 
     chat_template = "trims"
 
-    def apply_chat_template(self, messages, tokenize):
+    def apply_chat_template(self, messages, **options):
         return "".join(f"<{m['role']}>{m['content'].strip()}" for m in messages)
 
     def encode(self, text, add_special_tokens):

@@ -9,6 +9,7 @@ import pytest
 from src.data.schemas import RaftRecord, RawSample, Reject
 from src.experiments.checklist import ERROR, OK, RECOMMENDED_ROWS, WARNING, checklist
 from src.experiments.own_data import Prepared
+from src.quality.cleaning import Finding
 
 
 def sample(n, **changes):
@@ -53,7 +54,7 @@ def test_amount(data):
 def test_quality_counts_refused_and_removed_rows(data):
     some = replace(data, rejects=[Reject(reason="비었습니다")] * 30)
     assert point(some, 2).status == OK
-    removed = [{"split": "train", "check": "near_duplicate", "action": "removed", "detail": ""}] * 60
+    removed = [Finding("r1", "near_duplicate", "removed", "", split="train")] * 60
     both = point(replace(some, findings=removed), 2)
     assert both.status == WARNING and "거절 30건" in both.found and "near_duplicate 60건" in both.found
 

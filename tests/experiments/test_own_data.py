@@ -33,7 +33,7 @@ def profile(tiny_profile):
 def whole(data):
     """Every row is somewhere: accepted or refused, converted or refused, kept or found."""
     records = sum(map(len, data.records.values()))
-    removed = sum(finding["action"] == "removed" for finding in data.findings)
+    removed = sum(finding.action == "removed" for finding in data.findings)
     assert (
         sum(map(len, data.splits.values())) == len(data.samples) == records + removed + len(data.unconverted)
     )

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from raft_records import DOCUMENT, OTHER, left_out, record
 
+from src.data.files import read_jsonl, write_jsonl
 from src.data.schemas import RawSample
 from src.quality.cleaning import (
     balance_table,
@@ -63,17 +66,16 @@ def test_clean_records_explains_what_it_takes_away():
             6, question="물통에 얼마나 담나요?", answer="4.5L", context=[OTHER + " 010-0000-1234", DOCUMENT]
         ),
         left_out(7, question="다온 DH-1의 색상은 무엇인가요?"),
-        record(8, question="며칠 말려야 하나요?", answer="그늘에서 하루 말립니다.", n_tokens=900),
+        record(8, question="며칠 말려야 하나요?", answer="그늘에서 하루 말립니다."),
     ]
-    kept, findings = clean_records(records, tokenizer=Characters(), max_tokens=640)
-    assert [r.id for r in kept] == ["r1", "r6", "r7"]
-    assert [(f["id"], f["check"], f["action"]) for f in findings] == [
+    kept, findings = clean_records(records, tokenizer=Characters())
+    assert [r.id for r in kept] == ["r1", "r6", "r7", "r8"]
+    assert [(f.id, f.check, f.action) for f in findings] == [
         ("r2", "exact_duplicate", "removed"),
         ("r3", "near_duplicate", "removed"),
         ("r4", "groundedness", "removed"),
         ("r5", "relevance", "removed"),
         ("r6", "personal_data", "masked"),
-        ("r8", "token_length", "removed"),
     ]
     masked = kept[1]
     assert masked.context == [OTHER + " 01*-****-****", DOCUMENT]
@@ -108,7 +110,21 @@ def test_find_flaws_names_the_rows():
 def test_a_finding_tells_no_personal_data():
     asked = record(1, question="다온 DH-1의 연락처는 무엇인가요?", answer="010-0000-1234입니다.")
     _, (finding,) = clean_records([asked])
-    assert finding["check"] == "groundedness" and "0000" not in finding["detail"]
+    assert finding.check == "groundedness" and "0000" not in str(finding)
+
+
+def test_a_finding_prints_itself_and_is_written_as_before(tmp_path):
+    (finding,) = clean_records([record(1), record(2)])[1]
+    assert str(finding) == "r2: 지움. r1와 질문, 답, 문서가 같습니다."
+    row = {
+        "split": "test",
+        "id": "r2",
+        "check": "exact_duplicate",
+        "action": "removed",
+        "detail": finding.detail,
+    }
+    (back,) = read_jsonl(write_jsonl(tmp_path / "findings.jsonl", [replace(finding, split="test")]))
+    assert list(back.items()) == list(row.items())
 
 
 def test_detection_table_known_values():
@@ -150,5 +166,5 @@ any_record = st.builds(
 def test_no_record_is_lost(records):
     records = [r.model_copy(update={"id": f"r{i}"}) for i, r in enumerate(records)]
     kept, findings = clean_records(records)
-    removed = [finding["id"] for finding in findings if finding["action"] == "removed"]
+    removed = [finding.id for finding in findings if finding.action == "removed"]
     assert sorted([r.id for r in kept] + removed) == sorted(r.id for r in records)

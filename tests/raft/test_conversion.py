@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 import random
 import subprocess
@@ -15,7 +16,15 @@ from src.data.text import split_sentences
 from src.raft.answers import ABSTENTION, QUOTE_BEGIN, QUOTE_END, format_answer, strip_answer_form
 from src.raft.conversion import convert_to_raft
 from src.raft.evidence import holds_answer
-from src.raft.prompt import INSTRUCTION, context_tokens, count_tokens, documents_block, to_messages
+from src.raft.prompt import (
+    INSTRUCTION,
+    context_tokens,
+    count_tokens,
+    documents_block,
+    render_chat,
+    to_messages,
+)
+from src.training.labels import tokenize_records
 
 COLOURS = ["하양", "검정", "초록", "보라", "노랑"]
 
@@ -293,7 +302,7 @@ def test_the_limit_is_of_what_the_template_makes_of_the_documents():
     class Doubling:
         chat_template = "each message twice"
 
-        def apply_chat_template(self, messages, tokenize):
+        def apply_chat_template(self, messages, **options):
             return "".join(2 * f"<{m['role']}>{m['content'].strip()}" for m in messages)
 
         def encode(self, text, add_special_tokens):
@@ -410,6 +419,20 @@ def test_to_messages_is_the_prompt(tokenizer):
     assert to_messages(record | {"context": []})[1]["content"] == "[질문] 무엇?"
     made = convert(make_samples(), tokenizer)[0][0]
     assert to_messages(made) == to_messages(made.model_dump())
+
+
+def test_lengths_are_those_of_the_prompt_that_is_trained(tokenizer):
+    """``n_tokens`` was once counted as if the model thought aloud, while training tells the template that it does not."""
+    tokenizer = copy.deepcopy(tokenizer)
+    thinks = "{% if enable_thinking is not defined or enable_thinking %}<think>{% endif %}"
+    tokenizer.chat_template = thinks + tokenizer.chat_template
+    records, _ = convert(make_samples(), tokenizer)
+    rows = tokenize_records(records, tokenizer, max_seq_length=10_000)
+    assert [record.n_tokens for record in records] == [len(ids) for ids in rows["input_ids"]]
+    asked = [
+        render_chat(tokenizer, to_messages(r, with_answer=False), add_generation_prompt=True) for r in records
+    ]
+    assert not any("<think>" in prompt for prompt in asked)
 
 
 def test_prompt_never_shows_where_the_golden_document_is(tokenizer):

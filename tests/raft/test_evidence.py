@@ -17,7 +17,7 @@ from src.raft.answers import (
     reasoning,
     strip_answer_form,
 )
-from src.raft.evidence import find_core, find_evidence, holds_answer, trim_around
+from src.raft.evidence import find_core, find_evidence, holds_answer, letters, trim_around
 
 # --- The answer's form -----------------------------------------------------------------------------------------
 
@@ -188,10 +188,40 @@ def test_a_very_long_text_is_judged_at_its_end(piece):
         ("답은 예입니다", "예", True),
         ("용량은 30Wh입니다", "30W", False),  # inside a longer unit
         ("전력은 30W입니다", "30W", True),
+        ("값은 1,500원", "1500원", True),
+        ("10-20분 걸립니다", "10~20분", True),
+        ("색은 DARK  BLUE", "Dark Blue", True),
+        ("방은 2칸이다", "2", False),  # one digit tells too little
+        ("방은 15칸이다", "15", True),
+        ("(예)", "예", True),
+        ("v2, 3판", "v2", True),  # a gap between two numbers ends a word as any other does
+        ("아무 글", "~", False),
     ],
 )
 def test_find_core(document, core, found):
     assert (find_core(document, core) is not None) == found
+
+
+@pytest.mark.parametrize(
+    ("document", "core", "place"),
+    [
+        ("값은 1,500 원입니다.", "1500원", "1,500 원"),
+        ("시간은 (10 - 20) 분", "10~20분", "10 - 20) 분"),
+        ("답은 '예'입니다.", "예", "예"),
+        ("İİ 색은 Dark-Blue이다", "dark blue", "Dark-Blue"),  # "İ" has two letters in lower case
+    ],
+)
+def test_a_place_is_in_the_text_as_it_is_written(document, core, place):
+    start, end = find_core(document, core)
+    assert document[start:end] == place
+
+
+@given(st.text(alphabet="가나다 1,.~-A²\n", max_size=30), st.data())
+def test_every_place_reads_as_the_core(document, data):
+    start = data.draw(st.integers(0, len(document)))
+    core = document[start : data.draw(st.integers(start, len(document)))]
+    if (place := find_core(document, core)) is not None:
+        assert letters(document[slice(*place)]).text == letters(core).text
 
 
 def test_any_sentence_of_the_answer_counts():
