@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from benchmarks.day import times_table
-from src.classroom import preflight, progress
+from src.classroom import board, preflight, progress
 from src.classroom.drills import DRILLS
 from src.classroom.editions import FOLDED
 from src.classroom.run import NOTEBOOKS
@@ -158,10 +158,10 @@ def test_what_is_said_of_the_progress_log(tmp_path, monkeypatch):
     progress.record("00-bits", right=True)
     assert f"`outputs/{progress.log_file().name}`" in DOCS["instructor.md"]
     (tmp_path / "progress-하늘.jsonl").write_bytes(progress.log_file().read_bytes())
-    assert progress.board_page(tmp_path).name == "board.html"
-    (row,), _ = progress.read_logs(tmp_path)  # the same attempt handed in twice counts once
+    assert board.board_page(tmp_path).name == "board.html"
+    (row,), _ = board.read_logs(tmp_path)  # the same attempt handed in twice counts once
     assert set(row) == {"time", "learner", "exercise", "result"}  # 시각, 이름, 실습의 이름, 맞았는지
-    assert progress.STUCK == 3 and "세 번 이상" in DOCS["instructor.md"]
+    assert board.STUCK == 3 and "세 번 이상" in DOCS["instructor.md"]
 
 
 def test_numbers_that_state_a_setting():
