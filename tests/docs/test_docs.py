@@ -104,7 +104,8 @@ def test_sections_are_really_looked_for():
 
 
 def test_labels_of_the_preflight_report_exist():
-    source = (ROOT / "src" / "classroom" / "preflight.py").read_text(encoding="utf-8")
+    folder = ROOT / "src" / "classroom" / "preflight"
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     for page in OURS:
         for labels in re.findall(r"준비 점검의 ([\w ]+?)(?:\(|,| \|)", DOCS[page]):
             for label in re.split(r"[와과] ", labels):
@@ -172,7 +173,7 @@ def test_numbers_that_state_a_setting():
 
     card = int(re.search(r"rtx4090 프로파일은 (\d+)GB 카드", faq)[1])
     assert estimate_vram(PROFILES["rtx4090"])["total"] + RESERVED_GIB < card
-    assert "연산 능력 8.0 이상" in faq and "major < 8" in (ROOT / "src/classroom/preflight.py").read_text(
+    assert "연산 능력 8.0 이상" in faq and "major < 8" in (ROOT / "src/classroom/preflight/gpu.py").read_text(
         encoding="utf-8"
     )
     assert PROFILES["rtx4090"].hub_data.licence in faq
