@@ -15,12 +15,17 @@ from src.classroom.practice import (
     PRACTICE,
     TRAIN_RECORDS,
     Attempt,
+    answer_loss,
     attempt,
     findings,
     healthy,
     healthy_rows,
+    last_eval_loss,
+    last_loss,
     quiet,
     records,
+    relabelled,
+    stopped,
     tokenizer,
 )
 
@@ -61,9 +66,6 @@ def run(name: str) -> Drill:
     return drill
 
 
-# --- What the drills measure
-
-
 def _drill(
     title: str,
     tool: str,
@@ -75,46 +77,6 @@ def _drill(
     """Both attempts through the same ``measures`` (what -> its text) and the same tools."""
     symptoms = [(what, measure(broken), measure(mended)) for what, measure in measures.items()]
     return Drill(title, tool, symptoms, findings(broken), remedy, findings(mended))
-
-
-def _relabelled(labels: Callable[[dict], list[int]]) -> Any:
-    from datasets import Dataset
-
-    return Dataset.from_list([{**row, "labels": labels(row)} for row in healthy_rows().to_list()])
-
-
-def _answer_loss(attempt: Attempt) -> str:
-    """Mean loss of the validation answers, in the form in which they will be asked."""
-    import torch
-
-    model, losses = attempt.model.eval(), []
-    for row in healthy_rows("validation"):
-        ids, labels = (torch.tensor([row[name]], device=model.device) for name in ("input_ids", "labels"))
-        with torch.no_grad():
-            losses.append(model(input_ids=ids, labels=labels).loss.item())
-    return f"{sum(losses) / len(losses):.2f}"
-
-
-def _stopped(attempt: Attempt) -> str:
-    """Share of validation answers that end by themselves, before ``max_new_tokens``."""
-    model, eos, options = attempt.model.eval(), tokenizer().eos_token_id, {"padding_side": "left"}
-    prompts = [[t for t, label in zip(*pair, strict=True) if label < 0] for pair in _pairs("validation")]
-    batch = tokenizer().pad({"input_ids": prompts}, return_tensors="pt", **options).to(model.device)
-    output = model.generate(**batch, max_new_tokens=PRACTICE.max_new_tokens, do_sample=False, use_cache=True)
-    new = output[:, batch["input_ids"].shape[1] :]
-    return f"{float((new == eos).any(dim=1).float().mean()):.0%}"
-
-
-def _pairs(split: str) -> list[tuple[list[int], list[int]]]:
-    return [(row["input_ids"], row["labels"]) for row in healthy_rows(split)]
-
-
-def _last(attempt: Attempt, column: str = "loss", digits: int = 2) -> str:
-    return f"{attempt.history[column].dropna().iloc[-1]:.{digits}f}"
-
-
-def _last_eval(attempt: Attempt) -> str:
-    return _last(attempt, "eval_loss")
 
 
 # --- The drills --------------------------------------------------------------------------------------------------
@@ -136,9 +98,9 @@ def pad_eos() -> Drill:
     return _drill(
         "pad_token = eos_token",
         "audit_labels",
-        attempt(_relabelled(blanked), never_stops=True),
+        attempt(relabelled(blanked), never_stops=True),
         attempt(never_stops=True),
-        {"학습 손실의 끝": _last, "스스로 멈춘 답": _stopped},
+        {"학습 손실의 끝": last_loss, "스스로 멈춘 답": stopped},
         "토크나이저의 패딩 토큰을 그대로 쓰고, 라벨은 tokenize_records로 만듭니다.",
     )
 
@@ -153,12 +115,12 @@ def full_text() -> Drill:
     return _drill(
         "전체 글에 손실",
         "audit_labels",
-        attempt(_relabelled(lambda row: row["input_ids"])),
+        attempt(relabelled(lambda row: row["input_ids"])),
         healthy(),
         {
-            "학습 손실의 끝(좋아 보입니다)": _last,
+            "학습 손실의 끝(좋아 보입니다)": last_loss,
             "손실에서 답의 몫(토큰)": answers_share,
-            "답만의 검증 손실": _answer_loss,
+            "답만의 검증 손실": answer_loss,
         },
         "프롬프트 자리의 라벨을 -100으로 바꿉니다(tokenize_records).",
     )
@@ -181,29 +143,20 @@ def wrong_template() -> Drill:
         "audit_labels(…, records)",
         attempt(rows["train"], validation=rows["validation"]),
         healthy(),
-        {"학습하던 형식의 검증 손실": _last_eval, "실제로 묻는 형식의 검증 손실": _answer_loss},
+        {"학습하던 형식의 검증 손실": last_eval_loss, "실제로 묻는 형식의 검증 손실": answer_loss},
         "학습과 평가의 프롬프트를 모두 to_messages와 채팅 템플릿으로 만듭니다.",
     )
 
 
-def rate_high() -> Drill:
-    """Steps so long that each one overshoots."""
-    return _rate(100, "학습률 × 100")
-
-
-def rate_low() -> Drill:
-    """Steps so short that nothing moves."""
-    return _rate(1 / 100, "학습률 ÷ 100")
-
-
 def _rate(factor: float, title: str) -> Drill:
+    """Steps so long that each one overshoots, or so short that nothing moves."""
     broken = attempt(learning_rate=PRACTICE.learning_rate * factor)
     return _drill(
         title,
         "diagnose_history",
         broken,
         healthy(),
-        {"학습 손실의 최고": lambda a: f"{a.history['loss'].max():.2f}", "학습 손실의 끝": _last},
+        {"학습 손실의 최고": lambda a: f"{a.history['loss'].max():.2f}", "학습 손실의 끝": last_loss},
         f"학습률을 {broken.profile.learning_rate:g}에서 {PRACTICE.learning_rate:g}로 되돌립니다.",
     )
 
@@ -217,8 +170,8 @@ def overfitting() -> Drill:
         attempt(few, epochs=32.0, learning_rate=3e-3, eval_steps=4),
         healthy(),
         {
-            "학습 손실의 끝": lambda a: _last(a, digits=2 if a is healthy() else 4),
-            "검증 손실의 최저와 끝": lambda a: f"{a.history['eval_loss'].min():.2f}, {_last_eval(a)}",
+            "학습 손실의 끝": lambda a: last_loss(a, digits=4),
+            "검증 손실의 최저와 끝": lambda a: f"{a.history['eval_loss'].min():.2f}, {last_eval_loss(a)}",
         },
         f"레코드를 {len(few)}건에서 {TRAIN_RECORDS}건으로 늘리고 {TRAIN_RECORDS}건을 한 번만 훑습니다. "
         "늘릴 수 없으면 조기 종료와 가장 좋은 체크포인트를 씁니다.",
@@ -285,8 +238,8 @@ DRILLS: dict[str, Callable[[], Drill]] = {
     "pad-eos": pad_eos,
     "full-text": full_text,
     "template": wrong_template,
-    "rate-high": rate_high,
-    "rate-low": rate_low,
+    "rate-high": lambda: _rate(100, "학습률 × 100"),
+    "rate-low": lambda: _rate(1 / 100, "학습률 ÷ 100"),
     "overfitting": overfitting,
     "targets": unmatched_targets,
     "memory": out_of_memory,
