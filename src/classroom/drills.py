@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from src.classroom.practice import (
@@ -33,16 +32,21 @@ from src.classroom.practice import (
 SLIDE_PROMPT = "문맥: {context}\n질문: {question}\n답: "
 
 
-@dataclass(frozen=True)
 class Drill:
     """What a drill showed. ``symptoms``: (what, broken, mended); ``found`` and ``left``: the tools' words on either."""
 
-    title: str
-    tool: str
-    symptoms: Sequence[tuple[str, str, str]]
-    found: list[str]
-    remedy: str
-    left: list[str]
+    def __init__(
+        self,
+        title: str,
+        tool: str,
+        attempts: tuple[Attempt, Attempt],
+        measures: Mapping[str, Callable[[Attempt], str]],
+        remedy: str,
+    ) -> None:
+        """``attempts``: broken, mended; both go through the same ``measures`` (what -> its text) and tools."""
+        self.title, self.tool, self.remedy = title, tool, remedy
+        self.symptoms = [(what, *map(measure, attempts)) for what, measure in measures.items()]
+        self.found, self.left = map(findings, attempts)
 
     def show(self) -> None:
         print(f"■ {self.title}")
@@ -66,19 +70,6 @@ def run(name: str) -> Drill:
     return drill
 
 
-def _drill(
-    title: str,
-    tool: str,
-    broken: Attempt,
-    mended: Attempt,
-    measures: Mapping[str, Callable[[Attempt], str]],
-    remedy: str,
-) -> Drill:
-    """Both attempts through the same ``measures`` (what -> its text) and the same tools."""
-    symptoms = [(what, measure(broken), measure(mended)) for what, measure in measures.items()]
-    return Drill(title, tool, symptoms, findings(broken), remedy, findings(mended))
-
-
 # --- The drills --------------------------------------------------------------------------------------------------
 
 
@@ -95,11 +86,10 @@ def pad_eos() -> Drill:
         # Only the answer's labels, as in the healthy run: one thing is broken at a time.
         return [new if own >= 0 else own for new, own in zip(labels, row["labels"], strict=True)]
 
-    return _drill(
+    return Drill(
         "pad_token = eos_token",
         "audit_labels",
-        attempt(relabelled(blanked), never_stops=True),
-        attempt(never_stops=True),
+        (attempt(relabelled(blanked), never_stops=True), attempt(never_stops=True)),
         {"학습 손실의 끝": last_loss, "스스로 멈춘 답": stopped},
         "토크나이저의 패딩 토큰을 그대로 쓰고, 라벨은 tokenize_records로 만듭니다.",
     )
@@ -112,11 +102,10 @@ def full_text() -> Drill:
         answer = sum(label >= 0 for labels in healthy_rows()["labels"] for label in labels)
         return f"{answer / sum(t >= 0 for labels in attempt.rows['labels'] for t in labels):.0%}"
 
-    return _drill(
+    return Drill(
         "전체 글에 손실",
         "audit_labels",
-        attempt(relabelled(lambda row: row["input_ids"])),
-        healthy(),
+        (attempt(relabelled(lambda row: row["input_ids"])), healthy()),
         {
             "학습 손실의 끝(좋아 보입니다)": last_loss,
             "손실에서 답의 몫(토큰)": answers_share,
@@ -138,11 +127,10 @@ def wrong_template() -> Drill:
         return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": [-100] * len(prompt) + answer}
 
     rows = {name: Dataset.from_list([by_hand(r) for r in part]) for name, part in records().items()}
-    return _drill(
+    return Drill(
         "틀린 채팅 템플릿",
         "audit_labels(…, records)",
-        attempt(rows["train"], validation=rows["validation"]),
-        healthy(),
+        (attempt(rows["train"], validation=rows["validation"]), healthy()),
         {"학습하던 형식의 검증 손실": last_eval_loss, "실제로 묻는 형식의 검증 손실": answer_loss},
         "학습과 평가의 프롬프트를 모두 to_messages와 채팅 템플릿으로 만듭니다.",
     )
@@ -151,11 +139,10 @@ def wrong_template() -> Drill:
 def _rate(factor: float, title: str) -> Drill:
     """Steps so long that each one overshoots, or so short that nothing moves."""
     broken = attempt(learning_rate=PRACTICE.learning_rate * factor)
-    return _drill(
+    return Drill(
         title,
         "diagnose_history",
-        broken,
-        healthy(),
+        (broken, healthy()),
         {"학습 손실의 최고": lambda a: f"{a.history['loss'].max():.2f}", "학습 손실의 끝": last_loss},
         f"학습률을 {broken.profile.learning_rate:g}에서 {PRACTICE.learning_rate:g}로 되돌립니다.",
     )
@@ -164,11 +151,10 @@ def _rate(factor: float, title: str) -> Drill:
 def overfitting() -> Drill:
     """The same number of steps over four records: learned by heart."""
     few = healthy_rows().select(range(4))
-    return _drill(
+    return Drill(
         "과적합",
         "diagnose_history",
-        attempt(few, epochs=32.0, learning_rate=3e-3, eval_steps=4),
-        healthy(),
+        (attempt(few, epochs=32.0, learning_rate=3e-3, eval_steps=4), healthy()),
         {
             "학습 손실의 끝": lambda a: last_loss(a, digits=4),
             "검증 손실의 최저와 끝": lambda a: f"{a.history['eval_loss'].min():.2f}, {last_eval_loss(a)}",
@@ -194,11 +180,10 @@ def unmatched_targets() -> Drill:
         return f"{trainable_parameters(model)[0]:,}개"
 
     broken = attempt(targets=asked)
-    return _drill(
+    return Drill(
         "없는 층에 LoRA",
         "attach_adapter",
-        broken,
-        attempt(targets=right, epochs=0.25),
+        (broken, attempt(targets=right, epochs=0.25)),
         {"PEFT만 썼을 때 학습하는 파라미터": lambda a: by_peft_alone(asked if a is broken else right)},
         "오류가 알려 준 이름(o_proj)으로 고칩니다.",
     )
@@ -219,11 +204,10 @@ def out_of_memory() -> Drill:
             tried.append(
                 attempt(rows, batch_size=16 // accumulation, gradient_accumulation_steps=accumulation)
             )
-    return _drill(
+    return Drill(
         "메모리 부족",
         "OutOfMemory(explain_out_of_memory)",
-        tried[0],
-        tried[-1],
+        (tried[0], tried[-1]),
         {
             "배치 × 누적": lambda a: f"{a.profile.batch_size} × {a.profile.gradient_accumulation_steps}",
             f"{capacity / 2**20:.0f} MiB 카드에서": lambda a: (
