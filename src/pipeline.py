@@ -176,18 +176,17 @@ def save_training(
     if not trainer.is_world_process_zero():
         return log
     tokenizer.save_pretrained(str(folder / "adapter"))
-    config = folder / "adapter" / "adapter_config.json"
     # Where the base comes from for anybody, not where this machine keeps it.
     source = {"base_model_name_or_path": model_spec(profile).source, "revision": log["base_revision"]}
-    config.write_text(json.dumps(json.loads(config.read_text()) | source, indent=2), encoding="utf-8")
+    config = folder / "adapter" / "adapter_config.json"
+    _write_json(config, json.loads(config.read_text(encoding="utf-8")) | source)
     (folder / "adapter" / "README.md").write_text(model_card(profile, log), encoding="utf-8")
     _write_json(folder / "training_log.json", log)
     return log
 
 
-def _write_json(path: Path, content: Any) -> Path:
+def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return path
 
 
 def adapter_dir(profile: Profile) -> Path:
@@ -238,13 +237,11 @@ def save_evaluation(
 ) -> Path:
     """Notebook 04's artefacts: ``generations.jsonl``, ``comparison.json`` (returned), and the scores in the adapter's
     card."""
-    write_jsonl(
-        profile.artifacts_dir / "generations.jsonl",
-        [
-            {"id": r.id, "question": r.question, "reference": r.answer, "base": b, "tuned": t}
-            for r, b, t in zip(records, base, tuned, strict=True)
-        ],
-    )
+    rows = [
+        {"id": r.id, "question": r.question, "reference": r.answer, "base": b, "tuned": t}
+        for r, b, t in zip(records, base, tuned, strict=True)
+    ]
+    _write_rows(profile, {"generations": rows})
     path = profile.output_dir / "comparison.json"
     path.write_text(result.to_json(), encoding="utf-8")
     log = profile.artifacts_dir / "training_log.json"

@@ -11,13 +11,11 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
 from src.profiles import ROOT, active_profile
@@ -34,11 +32,8 @@ def _platform() -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
-    digest = sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(folder: Path) -> Path:
@@ -63,17 +58,14 @@ def verify(folder: Path) -> list[str]:
     here = _platform()
     if other := {name: manifest.get(name) for name in here if manifest.get(name) != here[name]}:
         told = ", ".join(f"{name} {value}(이 컴퓨터는 {here[name]})" for name, value in other.items())
-        problems.append(
-            f"다른 환경에서 만든 번들입니다: {told}. 같은 환경에서 make bundle 로 다시 만들어 주세요."
-        )
+        remedy = "같은 환경에서 make bundle 로 다시 만들어 주세요."
+        problems.append(f"다른 환경에서 만든 번들입니다: {told}. {remedy}")
     for name, entry in files.items():
         path = folder / name
         if not path.is_file():
             problems.append(f"{name}: 없습니다.")
-        elif path.stat().st_size != entry["size"]:
-            problems.append(
-                f"{name}: 크기가 {entry['size']:,}바이트여야 하는데 {path.stat().st_size:,}바이트입니다."
-            )
+        elif (size := path.stat().st_size) != entry["size"]:
+            problems.append(f"{name}: 크기가 {entry['size']:,}바이트여야 하는데 {size:,}바이트입니다.")
         elif _digest(path) != entry["sha256"]:
             problems.append(f"{name}: 내용이 손상되었습니다(SHA-256이 다릅니다).")
     return problems
@@ -103,23 +95,10 @@ def make_bundle(target: Path) -> Path:
 
 def _collect_wheels(folder: Path) -> None:
     # "-e ." is this checkout itself; pip builds it in the room, with the setuptools that lies among the wheels.
-    listed = re.sub(
-        r"^-e .*$", "", (ROOT / "requirements.txt").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
-    with tempfile.TemporaryDirectory() as scratch:
-        packages = Path(scratch) / "requirements.txt"
-        packages.write_text(listed, encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            "-q",
-            "--disable-pip-version-check",
-            "-r",
-            str(packages),
-        ]
-        subprocess.run([*command, "-c", str(ROOT / "constraints.txt"), "-w", str(folder)], check=True)
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    packages = [package for line in lines if (package := line.partition("#")[0].strip()) not in ("", "-e .")]
+    command = [sys.executable, *"-m pip wheel -q --disable-pip-version-check".split(), *packages]
+    subprocess.run([*command, "-c", str(ROOT / "constraints.txt"), "-w", str(folder)], check=True)
 
 
 def _copy_model(folder: Path) -> None:
@@ -130,14 +109,14 @@ def _copy_model(folder: Path) -> None:
     if source is None:
         return
     if not source.is_dir():
-        print(
-            f"{source.name}이(가) 캐시({hub_cache()})에 없어 번들에 넣지 않았습니다. 먼저 한 번 내려받아 주세요."
-        )
+        where = f"{source.name}이(가) 캐시({hub_cache()})에 없어"
+        print(f"{where} 번들에 넣지 않았습니다. 먼저 한 번 내려받아 주세요.")
         return
     shutil.copytree(source, folder / source.name, symlinks=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int | str:
+    """0, or what went wrong, for ``SystemExit`` to print."""
     parser = argparse.ArgumentParser(
         prog="python -m src.classroom.bundle", description="네트워크 없는 교실을 위한 번들"
     )
@@ -145,22 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "outputs" / "bundle")
     options = parser.parse_args(arguments)
     if options.action == "verify":
-        problems = verify(options.folder)
-        if problems:
-            print(
-                "번들이 온전하지 않습니다. 아래 파일을 다시 복사해 주세요.",
-                *problems,
-                sep="\n- ",
-                file=sys.stderr,
-            )
-            return 1
+        if problems := verify(options.folder):
+            return "\n- ".join(["번들이 온전하지 않습니다. 아래 파일을 다시 복사해 주세요.", *problems])
         print("번들이 온전합니다.")
         return 0
     try:
         folder = make_bundle(options.folder)
     except (ValueError, subprocess.CalledProcessError) as error:
-        print(f"번들을 만들지 못했습니다: {error}", file=sys.stderr)
-        return 1
+        return f"번들을 만들지 못했습니다: {error}"
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     print(f"번들: {folder} ({size / 1e9:.1f}GB). 폴더째 복사한 뒤 그 안에서 make workshop 을 실행합니다.")
     return 0

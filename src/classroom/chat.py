@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,16 +40,8 @@ class Reply(NamedTuple):
 class Chat:
     """One model with its adapter, one retriever; ``ask`` is safe to call from several threads."""
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        profile: Profile,
-        retriever: Retriever,
-        instruction: str = INSTRUCTION,
-    ) -> None:
-        self.model, self.tokenizer, self.profile = model, tokenizer, profile
-        self.retriever, self.instruction = retriever, instruction
+    def __init__(self, model: Any, tokenizer: Any, profile: Profile, retriever: Retriever) -> None:
+        self.model, self.tokenizer, self.profile, self.retriever = model, tokenizer, profile, retriever
         # What the tokenizer takes for control marks, longest first. A tag typed by a guest must not end the turn.
         marks = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
         self._marks = sorted((mark for mark in marks if mark.strip()), key=len, reverse=True)
@@ -70,7 +61,7 @@ class Chat:
             note = f"질문이 {len(question):,}자로 너무 깁니다. {LONGEST:,}자 이하로 줄여 주세요."
             return Reply([], "", "", note)
         documents = self.retriever.retrieve(question, k)
-        row = {"instruction": self.instruction, "question": self._harmless(question), "answer": ""}
+        row = {"instruction": INSTRUCTION, "question": self._harmless(question), "answer": ""}
         row["context"] = [self._harmless(document) for document, _ in documents]
         note = "" if row["question"] == question else "질문에 든 제어 표시는 글자로 바꾸어 물었습니다."
         dropped = 0
@@ -159,13 +150,8 @@ def serve(chat: Chat, *, port: int | None = None) -> None:
     page = build_page(chat)
     import gradio as gr
 
-    fonts = [
-        "Pretendard",
-        "Noto Sans KR",
-        "Malgun Gothic",
-        "Apple SD Gothic Neo",
-        "sans-serif",
-    ]  # none is fetched
+    # None is fetched.
+    fonts = ["Pretendard", "Noto Sans KR", "Malgun Gothic", "Apple SD Gothic Neo", "sans-serif"]
     # The page's check of its own address must not go through a proxy.
     os.environ["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"]))
     _, address, _ = page.launch(
@@ -180,13 +166,13 @@ def serve(chat: Chat, *, port: int | None = None) -> None:
         quiet=True,
         prevent_thread_lock=True,
     )
-    print(
-        f"브라우저에서 {address} 를 여세요. 이 컴퓨터에서만 열립니다. 끝내려면 Ctrl+C를 누르세요.", flush=True
-    )
+    told = f"브라우저에서 {address} 를 여세요. 이 컴퓨터에서만 열립니다. 끝내려면 Ctrl+C를 누르세요."
+    print(told, flush=True)
     page.block_thread()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int | str:
+    """0, or what went wrong, for ``SystemExit`` to print."""
     parser = argparse.ArgumentParser(
         prog="python -m src.classroom.chat", description="베이스 모델과 튜닝한 모델에 나란히 물어봅니다."
     )
@@ -197,17 +183,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         import gradio  # noqa: F401
     except ImportError as error:
-        print(
+        return (
             f"대화 페이지에는 gradio가 필요합니다({error}). 용량이 커서 기본 설치에는 들어 있지 않습니다.\n"
-            f"  {INSTALL}\n로 설치하고 다시 실행해 주세요. 네트워크가 없다면 노트북 05의 대화 셀에서 같은 것을 할 수 있습니다.",
-            file=sys.stderr,
+            f"  {INSTALL}\n로 설치하고 다시 실행해 주세요. 네트워크가 없다면 노트북 05의 대화 셀에서 같은 것을 할 수 있습니다."
         )
-        return 1
     if args.adapter and not (args.adapter / "adapter_config.json").is_file():
-        print(
-            f"{args.adapter}에 어댑터(adapter_config.json)가 없습니다. 폴더를 확인해 주세요.", file=sys.stderr
-        )
-        return 1
+        return f"{args.adapter}에 어댑터(adapter_config.json)가 없습니다. 폴더를 확인해 주세요."
     documents: list[str] = []
     if args.documents:
         from src.data.reading import load_samples
@@ -216,17 +197,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             documents = [sample.context for sample in validate_samples(load_samples(args.documents))[0]]
         except (OSError, ValueError) as error:
-            print(error, file=sys.stderr)
-            return 1
+            return str(error)
         if not documents:
-            print(
-                f"{args.documents.name}에서 문서를 찾지 못했습니다. 노트북 05의 1장을 봐 주세요.",
-                file=sys.stderr,
-            )
-            return 1
+            return f"{args.documents.name}에서 문서를 찾지 못했습니다. 노트북 05의 1장을 봐 주세요."
     serve(load_chat(active_profile(), adapter=args.adapter, documents=documents), port=args.port)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -21,7 +21,7 @@ from src.profiles import ROOT
 EDITIONS = ("learner", "instructor")
 NOTE = re.compile(r"\n*<!--\s*강사:\s*(.*?)\s*-->", re.DOTALL)
 FOLDED = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
-EXERCISE = re.compile(r'^my_answer = None.*$(?=.*^check\(")', re.MULTILINE | re.DOTALL)
+ANSWER = re.compile(r"^my_answer = None.*$", re.MULTILINE)
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -34,13 +34,7 @@ def make_edition(notebook: nbformat.NotebookNode, edition: str) -> nbformat.Note
         if cell.cell_type == "markdown":
             cell.source = (_for_learner if edition == "learner" else _for_instructor)(cell.source)
         elif edition == "instructor" and (solution := _solution(notebook.cells, position)):
-            cell.source = re.sub(
-                r"^my_answer = None.*$",
-                lambda _, code=solution: code,
-                cell.source,
-                count=1,
-                flags=re.MULTILINE,
-            )
+            cell.source = ANSWER.sub(lambda _, code=solution: code, cell.source, count=1)
     made.cells = [cell for cell in made.cells if cell.source.strip()]
     return made
 

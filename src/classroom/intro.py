@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from src.classroom.text_tables import TEXT, numeric, read_from_the_left
+from src.classroom.text_tables import read_from_the_left, show_table
 from src.profiles import Profile
+
+__all__ = ["hello", "show_source", "show_table"]
 
 
 def hello(profile: Profile) -> None:
@@ -30,16 +31,3 @@ def show_source(function: Any) -> Any:
     from IPython.display import Code
 
     return Code(inspect.getsource(function), language="python")
-
-
-def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> Any:
-    """``rows`` as a table: text to the left, numbers to the right and with thousands separators."""
-    import pandas as pd
-
-    shown = [[f"{v:,}" if type(v) in (int, float) else str(v) for v in row] for row in rows]
-    style = pd.DataFrame(shown, columns=list(columns)).style.format(escape="html").hide(axis="index")
-    right = [f".col{place}" for place, column in enumerate(zip(*shown, strict=True)) if numeric(column)]
-    styles = [{"selector": "th, td", "props": TEXT}]
-    if right:
-        styles.append({"selector": ", ".join(right), "props": "text-align: right"})
-    return style.set_table_styles(styles)

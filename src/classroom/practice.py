@@ -7,7 +7,7 @@ import io
 import random
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -52,6 +52,38 @@ def findings(attempt: Attempt) -> list[str]:
     except LabelAuditError as error:
         found.append(str(error))
     return found + (diagnose_history(attempt.history) if attempt.history is not None else [])
+
+
+def answer_loss(attempt: Attempt) -> str:
+    """Mean loss of the validation answers, in the form in which they will be asked."""
+    import torch
+
+    model, losses = attempt.model.eval(), []
+    for row in healthy_rows("validation"):
+        ids, labels = (torch.tensor([row[name]], device=model.device) for name in ("input_ids", "labels"))
+        with torch.no_grad():
+            losses.append(model(input_ids=ids, labels=labels).loss.item())
+    return f"{sum(losses) / len(losses):.2f}"
+
+
+def stopped(attempt: Attempt) -> str:
+    """Share of validation answers that end by themselves, before ``max_new_tokens``."""
+    model, prompts = attempt.model.eval(), []
+    for row in healthy_rows("validation"):
+        pairs = zip(row["input_ids"], row["labels"], strict=True)
+        prompts.append([token for token, label in pairs if label < 0])
+    batch = tokenizer().pad({"input_ids": prompts}, padding_side="left", return_tensors="pt").to(model.device)
+    output = model.generate(**batch, max_new_tokens=PRACTICE.max_new_tokens, do_sample=False, use_cache=True)
+    ended = (output[:, batch["input_ids"].shape[1] :] == tokenizer().eos_token_id).any(dim=1)
+    return f"{float(ended.float().mean()):.0%}"
+
+
+def last_loss(attempt: Attempt, column: str = "loss", digits: int = 2) -> str:
+    return f"{attempt.history[column].dropna().iloc[-1]:.{digits}f}"
+
+
+def last_eval_loss(attempt: Attempt) -> str:
+    return last_loss(attempt, "eval_loss")
 
 
 def attempt(
@@ -144,6 +176,13 @@ def healthy_rows(split: str = "train") -> Any:
     from src.training.labels import tokenize_records
 
     return tokenize_records(records()[split], tokenizer(), PRACTICE.max_seq_length)
+
+
+def relabelled(labels: Callable[[dict], list[int]]) -> Any:
+    """The healthy training rows with ``labels(row)`` in place of their own."""
+    from datasets import Dataset
+
+    return Dataset.from_list([{**row, "labels": labels(row)} for row in healthy_rows().to_list()])
 
 
 def _lower_eos(module: Any, inputs: Any, logits: Any) -> Any:

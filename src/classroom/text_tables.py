@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 TEXT = "text-align: left; max-width: 24em; word-break: keep-all; overflow-wrap: break-word"
+ROWS_ALONE = "rows_alone"  # in a frame's attrs: all of its rows and texts, and no index
+
+
+def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> Any:
+    """``rows`` as a table without an index: text to the left, numbers to the right, with thousands separators."""
+    import pandas as pd
+
+    shown = [[f"{v:,}" if type(v) in (int, float) else str(v) for v in row] for row in rows]
+    frame = pd.DataFrame(shown, columns=list(columns))
+    frame.attrs[ROWS_ALONE] = True
+    return frame
 
 
 def numeric(values: Iterable[Any]) -> bool:
@@ -23,15 +34,22 @@ def frame_html(frame: Any) -> str | None:
     index's name stands in the header's first cell, not in a row of its own. None where pandas shows no HTML."""
     import pandas as pd
 
-    if frame.index.nlevels == 1 and frame.columns.names == [None]:
-        frame = frame.rename_axis(index=None, columns=frame.index.name)
-    page = frame._repr_html_()
-    count = frame.shape[1]
-    if page is None or count > (pd.get_option("display.max_columns") or count):  # some columns are left out
-        return page
-    seen = frame.head(pd.get_option("display.max_rows"))
+    count, shown_columns = frame.shape[1], pd.get_option("display.max_columns")
+    if frame.attrs.get(ROWS_ALONE):
+        with pd.option_context("display.max_colwidth", None):
+            # A formatter of ours: pandas' own writes a line break as two letters.
+            page = frame.to_html(index=False, notebook=True, formatters=[str] * count)
+        seen, labels = frame, False
+    else:
+        if frame.index.nlevels == 1 and frame.columns.names == [None]:
+            frame = frame.rename_axis(index=None, columns=frame.index.name)
+        page = frame._repr_html_()
+        if page is None or count > (shown_columns or count):  # some columns are left out
+            return page
+        seen = frame.head(pd.get_option("display.max_rows"))
+        rows = (row if isinstance(row, tuple) else (row,) for row in seen.index)
+        labels = not numeric(label for row in rows for label in row)
     text = [count - place for place in range(count) if not numeric(seen.iloc[:, place])]
-    labels = not numeric(label for row in seen.index for label in (row if isinstance(row, tuple) else (row,)))
     # Counted from the right: of an index with several levels a row may leave cells out.
     places = [*map(str, text), *([f"n+{count + 1}"] if labels else [])]
     if not places:

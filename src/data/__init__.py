@@ -11,26 +11,3 @@ from src.data.similarity import similar_pairs
 from src.data.splitting import LeakageError, check_leakage, pick, split_by_group, split_shares
 from src.data.text import normalize_text, repair_mojibake, split_sentences, text_key
 from src.data.validation import validate_samples
-
-__all__ = [
-    "LeakageError",
-    "RaftRecord",
-    "RawSample",
-    "Reject",
-    "check_leakage",
-    "iter_samples",
-    "load_samples",
-    "normalize_text",
-    "pick",
-    "read_corpus",
-    "read_hub_rows",
-    "read_jsonl",
-    "repair_mojibake",
-    "similar_pairs",
-    "split_by_group",
-    "split_sentences",
-    "split_shares",
-    "text_key",
-    "validate_samples",
-    "write_jsonl",
-]

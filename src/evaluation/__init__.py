@@ -12,31 +12,3 @@ from src.evaluation.resampling import paired_difference
 from src.evaluation.results import ALPHA, HEADLINE, Comparison, Difference
 from src.evaluation.retrieval import BM25Retriever, EmbeddingRetriever, held_out_documents, retriever_table
 from src.evaluation.tables import compare_parts, comparison_table, length_labels, sample_table
-
-__all__ = [
-    "ALPHA",
-    "HEADLINE",
-    "TIE",
-    "BM25Retriever",
-    "Comparison",
-    "Difference",
-    "EmbeddingRetriever",
-    "Rating",
-    "compare_parts",
-    "compare_right",
-    "compare_systems",
-    "comparison_page",
-    "comparison_table",
-    "held_out_documents",
-    "length_labels",
-    "open_book_records",
-    "open_book_table",
-    "paired_difference",
-    "plot_comparison",
-    "preference_verdict",
-    "read_ratings",
-    "retriever_table",
-    "sample_table",
-    "summarize_ratings",
-    "write_rating_sheet",
-]

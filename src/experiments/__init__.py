@@ -8,22 +8,3 @@ from src.experiments.golden_only import GOLDEN_ONLY, add_golden_only, golden_onl
 from src.experiments.log import describe_data, experiment_row, log_experiment, read_experiments
 from src.experiments.own_data import Prepared, prepare
 from src.experiments.sweeps import Run, best_run, save_card, sweep, sweep_table
-
-__all__ = [
-    "GOLDEN_ONLY",
-    "Prepared",
-    "Run",
-    "add_golden_only",
-    "best_run",
-    "checklist",
-    "describe_data",
-    "experiment_row",
-    "golden_only_profile",
-    "log_experiment",
-    "prepare",
-    "read_experiments",
-    "save_card",
-    "sweep",
-    "sweep_table",
-    "train_golden_only",
-]

@@ -6,13 +6,3 @@ In: a model and chat messages. Out: one answer each, batched, kept across interr
 from src.generation.answer_cache import AnswerCache, model_identity
 from src.generation.few_shot import few_shot_examples, generate_few_shot, with_examples
 from src.generation.generate import generate_answers, generate_base_and_tuned
-
-__all__ = [
-    "AnswerCache",
-    "few_shot_examples",
-    "generate_answers",
-    "generate_base_and_tuned",
-    "generate_few_shot",
-    "model_identity",
-    "with_examples",
-]

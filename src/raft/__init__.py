@@ -15,22 +15,3 @@ from src.raft.answers import (
 from src.raft.conversion import convert_to_raft
 from src.raft.evidence import find_answer, find_core, holds_answer
 from src.raft.prompt import INSTRUCTION, context_tokens, count_tokens, render_chat, to_messages
-
-__all__ = [
-    "ABSTENTION",
-    "INSTRUCTION",
-    "QUOTE_BEGIN",
-    "QUOTE_END",
-    "answer_cores",
-    "context_tokens",
-    "convert_to_raft",
-    "count_tokens",
-    "find_answer",
-    "find_core",
-    "format_answer",
-    "holds_answer",
-    "is_abstention",
-    "render_chat",
-    "strip_answer_form",
-    "to_messages",
-]

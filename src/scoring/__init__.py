@@ -26,27 +26,3 @@ from src.scoring.embedding import embedder_label, load_embedder
 from src.scoring.metrics import METRICS, load_metric
 from src.scoring.rouge import compute_rouge
 from src.scoring.tokenizers import TOKENIZERS
-
-__all__ = [
-    "METRICS",
-    "TOKENIZERS",
-    "answer_contained",
-    "bleu_from_statistics",
-    "bleu_statistics",
-    "chrf_from_statistics",
-    "chrf_statistics",
-    "compute_abstention",
-    "compute_answer_contained",
-    "compute_bleu",
-    "compute_char_f1",
-    "compute_chrf",
-    "compute_cosine_similarity",
-    "compute_exact_match",
-    "compute_rouge",
-    "embedder_label",
-    "korquad_normalize",
-    "load_embedder",
-    "load_metric",
-    "normalize_answer",
-    "signatures",
-]

@@ -5,5 +5,3 @@ In: an adapter's folder. Out: its card, and an upload that first shows what it w
 
 from src.serving.card import model_card
 from src.serving.upload import UploadError, upload_adapter
-
-__all__ = ["UploadError", "model_card", "upload_adapter"]

@@ -8,18 +8,3 @@ from src.training.checkpoints import checkpoint_problem
 from src.training.diagnosis import diagnose_history
 from src.training.labels import IGNORE, LabelAuditError, audit_labels, label_pieces, tokenize_records
 from src.training.monitoring import PeakMemory, installed_trackers
-
-__all__ = [
-    "IGNORE",
-    "LabelAuditError",
-    "PeakMemory",
-    "audit_labels",
-    "build_trainer",
-    "checkpoint_problem",
-    "diagnose_history",
-    "installed_trackers",
-    "label_pieces",
-    "loss_history",
-    "share_batch",
-    "tokenize_records",
-]

@@ -134,7 +134,7 @@ def test_questions_at_once_answer_as_one_by_one(chat):
 # --- The page ------------------------------------------------------------------------------------------------------
 
 
-def test_without_gradio_the_remedy_is_named(monkeypatch, capsys):
+def test_without_gradio_the_remedy_is_named(monkeypatch):
     real = builtins.__import__
 
     def missing(name, *args, **kwargs):
@@ -143,15 +143,13 @@ def test_without_gradio_the_remedy_is_named(monkeypatch, capsys):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    assert main([]) == 1
-    told = capsys.readouterr().err
-    assert chat_module.INSTALL in told and "Traceback" not in told
+    assert chat_module.INSTALL in main([])
 
 
-def test_wrong_folders_and_files_are_named(monkeypatch, capsys, tmp_path):
+def test_wrong_folders_and_files_are_named(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "gradio", object())
-    assert main(["--adapter", str(tmp_path)]) == 1 and "adapter_config.json" in capsys.readouterr().err
-    assert main(["--documents", str(tmp_path / "없음.csv")]) == 1 and "없음.csv" in capsys.readouterr().err
+    assert "adapter_config.json" in main(["--adapter", str(tmp_path)])
+    assert "없음.csv" in main(["--documents", str(tmp_path / "없음.csv")])
 
 
 def test_the_page_shows_text_only_and_reports_to_nobody(chat):

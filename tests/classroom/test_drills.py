@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.classroom import drills, meters, practice
-from src.classroom.checks import hint_for
+from src.classroom.exercises import hint_for
 from src.training.diagnosis import diagnose_history
 
 

@@ -79,4 +79,5 @@ def test_slides_start_at_headings_and_run_nothing(tmp_path):
     nbformat.write(notebook, tmp_path / "n.ipynb")
     assert write_slides(tmp_path / "n.ipynb", tmp_path / "s.html") == 3
     page = (tmp_path / "s.html").read_text(encoding="utf-8")
-    assert page.count("<section>") == 3 and "http" not in page  # nothing is fetched
+    assert page.count("<section>") == 3 and "://" not in page  # nothing is fetched
+    assert page.count("<script") == 1 and "script-src 'nonce-keys'" in page  # the arrow keys' own

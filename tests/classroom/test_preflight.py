@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from src.classroom import preflight
+from src.classroom.preflight import gpu, hub, machine
+from src.classroom.preflight.lines import GIB
 from src.profiles import PROFILES, ROOT
 
 TINY, BIG = PROFILES["tiny"], PROFILES["rtx4090"]
@@ -112,34 +113,34 @@ def test_no_network_stops_only_who_needs_it(tmp_path):
     line = lines_of(found, "허브")[0]
     assert code == 1 and line["status"] == "error" and "tiny" in line["remedy"]
     assert lines_of(found, "모델 파일")[0]["status"] == "warning"
-    assert [line.status for line in preflight.check_hub(TINY)] == ["skipped"]
+    assert [line.status for line in hub.check_hub(TINY)] == ["skipped"]
 
 
 def test_packages_missing_or_of_another_version(monkeypatch):
-    real = preflight._version
-    monkeypatch.setattr(preflight, "_version", lambda name: None if name == "peft" else real(name))
-    missing = [line for line in preflight.check_packages(TINY) if line.status == "error"]
+    real = machine._version
+    monkeypatch.setattr(machine, "_version", lambda name: None if name == "peft" else real(name))
+    missing = [line for line in machine.check_packages(TINY) if line.status == "error"]
     assert "peft" in missing[0].message and "requirements.txt" in missing[0].remedy
-    monkeypatch.setattr(preflight, "_version", lambda name: "4.0.0" if name == "transformers" else real(name))
-    other = [line for line in preflight.check_packages(TINY) if line.status == "warning"]
+    monkeypatch.setattr(machine, "_version", lambda name: "4.0.0" if name == "transformers" else real(name))
+    other = [line for line in machine.check_packages(TINY) if line.status == "warning"]
     assert "transformers 4.0.0" in other[0].message
 
 
 def test_no_disk_space(monkeypatch, tmp_path):
     monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))
     usage = namedtuple("usage", "total used free")(10**12, 10**12, 10**6)
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: usage)
-    line = next(line for line in preflight.check_disk(TINY) if line.check == "디스크")
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: usage)
+    line = next(line for line in machine.check_disk(TINY) if line.check == "디스크")
     assert line.status == "error" and "HF_HOME" in line.remedy
 
 
 def test_disk_of_a_hub_model_counts_its_download(monkeypatch, tmp_path):
     monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    free = namedtuple("usage", "total used free")(10**12, 0, 5 * preflight.GIB)
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda path: free)
-    assert [line.status for line in preflight.check_disk(TINY)] == ["ok", "ok"]
-    assert [line.status for line in preflight.check_disk(BIG)] == ["ok", "error"]
+    free = namedtuple("usage", "total used free")(10**12, 0, 5 * GIB)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: free)
+    assert [line.status for line in machine.check_disk(TINY)] == ["ok", "ok"]
+    assert [line.status for line in machine.check_disk(BIG)] == ["ok", "error"]
 
 
 @pytest.mark.parametrize(
@@ -148,22 +149,22 @@ def test_disk_of_a_hub_model_counts_its_download(monkeypatch, tmp_path):
 )
 def test_vram_against_the_estimate(monkeypatch, free, total, status, told):
     facts = {"torch": "2.13.0", "cuda_build": "13.0", "cuda": True, "device": "GPU", "capability": [8, 9],
-             "bf16": True, "free": free * preflight.GIB, "total": total * preflight.GIB}  # fmt: skip
-    monkeypatch.setattr(preflight, "_probe", lambda: facts)
-    line = next(line for line in preflight.check_gpu(BIG) if line.check == "VRAM")
+             "bf16": True, "free": free * GIB, "total": total * GIB}  # fmt: skip
+    monkeypatch.setattr(gpu, "_probe", lambda: facts)
+    line = next(line for line in gpu.check_gpu(BIG) if line.check == "VRAM")
     assert line.status == status and told in line.remedy
 
 
 def test_old_gpu_cannot_bf16(monkeypatch):
     facts = {"torch": "2.13.0", "cuda_build": "13.0", "cuda": True, "device": "T4", "capability": [7, 5],
-             "bf16": True, "free": 40 * preflight.GIB, "total": 40 * preflight.GIB}  # fmt: skip
-    monkeypatch.setattr(preflight, "_probe", lambda: facts)
-    assert [line.status for line in preflight.check_gpu(BIG) if line.check == "bf16"] == ["error"]
+             "bf16": True, "free": 40 * GIB, "total": 40 * GIB}  # fmt: skip
+    monkeypatch.setattr(gpu, "_probe", lambda: facts)
+    assert [line.status for line in gpu.check_gpu(BIG) if line.check == "bf16"] == ["error"]
 
 
 def test_wrong_gradients_are_an_error(monkeypatch):
-    monkeypatch.setattr(preflight, "_probe", lambda: {"gradient_error": 0.94})
-    assert [line.status for line in preflight.check_four_bit(TINY)] == ["error"]
+    monkeypatch.setattr(gpu, "_probe", lambda: {"gradient_error": 0.94})
+    assert [line.status for line in gpu.check_four_bit(TINY)] == ["error"]
 
 
 def test_a_damaged_checkout_is_named(monkeypatch, tmp_path):
@@ -171,8 +172,8 @@ def test_a_damaged_checkout_is_named(monkeypatch, tmp_path):
     folder.mkdir(parents=True)
     (folder / "SHA256SUMS").write_text("0" * 64 + "  model.safetensors\n", encoding="utf-8")
     (folder / "model.safetensors").write_bytes(b"half")
-    monkeypatch.setattr(preflight, "ROOT", tmp_path)
-    line = next(preflight.check_checkout(TINY))
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    line = next(machine.check_checkout(TINY))
     assert line.status == "error" and "data/tiny/base/model.safetensors" in line.message
 
 
@@ -188,5 +189,5 @@ def test_a_gated_model_never_shows_the_token(monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_secret")
     monkeypatch.setattr(huggingface_hub, "auth_check", refuse)
-    line = preflight._access("some/model")
+    line = hub._access("some/model")
     assert line.status == "error" and "약관" in line.remedy and "hf_secret" not in str(line)

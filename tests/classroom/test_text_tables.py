@@ -77,8 +77,19 @@ def test_a_kernel_shows_tables_so_from_then_on(monkeypatch):
     text_tables.read_from_the_left()  # outside a notebook there is nothing to do
 
 
-def test_show_table_puts_numbers_to_the_right():
-    page = show_table([("가", 1234, "1,000"), ("<b>", 5, "–")], ["글", "수", "글로 쓴 수"]).to_html()
-    assert re.findall(r"\.(\w+) \{\s*text-align: right;", page) == ["col1", "col2"]
-    assert "1,234" in page and "&lt;b&gt;" in page and "<b>" not in page
-    assert "글" in show_table([], ["글"]).to_html()
+def test_show_table_puts_numbers_to_the_right_and_shows_all():
+    rows = [("가" * 100, 1234, "1,000"), ("<b>\n나", 5, "–")] * 50
+    page = frame_html(show_table(rows, ["글", "수", "글로 쓴 수"]))
+    assert left_places(page) == ["3"]
+    assert "1,234" in page and "&lt;b&gt;\n나" in page and "<b>" not in page
+    assert page.count("<td>") == 300 and "가" * 100 in page  # pandas leaves out rows and cuts texts
+    assert page.count("<th>") == 3  # no index
+    assert "글" in frame_html(show_table([], ["글"]))
+
+
+def test_a_kernel_shows_show_table_so(monkeypatch):
+    shell = InteractiveShell()
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    text_tables.read_from_the_left()
+    shown, _ = shell.display_formatter.format(show_table([("가", 1)], ["글", "수"]))
+    assert left_places(shown["text/html"]) == ["2"]

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from benchmarks.day import times_table
-from src.classroom import preflight, progress
+from src.classroom import board, preflight, progress
 from src.classroom.drills import DRILLS
 from src.classroom.editions import FOLDED
 from src.classroom.run import NOTEBOOKS
@@ -104,7 +104,8 @@ def test_sections_are_really_looked_for():
 
 
 def test_labels_of_the_preflight_report_exist():
-    source = (ROOT / "src" / "classroom" / "preflight.py").read_text(encoding="utf-8")
+    folder = ROOT / "src" / "classroom" / "preflight"
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     for page in OURS:
         for labels in re.findall(r"준비 점검의 ([\w ]+?)(?:\(|,| \|)", DOCS[page]):
             for label in re.split(r"[와과] ", labels):
@@ -158,10 +159,10 @@ def test_what_is_said_of_the_progress_log(tmp_path, monkeypatch):
     progress.record("00-bits", right=True)
     assert f"`outputs/{progress.log_file().name}`" in DOCS["instructor.md"]
     (tmp_path / "progress-하늘.jsonl").write_bytes(progress.log_file().read_bytes())
-    assert progress.board_page(tmp_path).name == "board.html"
-    (row,), _ = progress.read_logs(tmp_path)  # the same attempt handed in twice counts once
+    assert board.board_page(tmp_path).name == "board.html"
+    (row,), _ = board.read_logs(tmp_path)  # the same attempt handed in twice counts once
     assert set(row) == {"time", "learner", "exercise", "result"}  # 시각, 이름, 실습의 이름, 맞았는지
-    assert progress.STUCK == 3 and "세 번 이상" in DOCS["instructor.md"]
+    assert board.STUCK == 3 and "세 번 이상" in DOCS["instructor.md"]
 
 
 def test_numbers_that_state_a_setting():
@@ -172,7 +173,7 @@ def test_numbers_that_state_a_setting():
 
     card = int(re.search(r"rtx4090 프로파일은 (\d+)GB 카드", faq)[1])
     assert estimate_vram(PROFILES["rtx4090"])["total"] + RESERVED_GIB < card
-    assert "연산 능력 8.0 이상" in faq and "major < 8" in (ROOT / "src/classroom/preflight.py").read_text(
+    assert "연산 능력 8.0 이상" in faq and "major < 8" in (ROOT / "src/classroom/preflight/gpu.py").read_text(
         encoding="utf-8"
     )
     assert PROFILES["rtx4090"].hub_data.licence in faq

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import tomllib
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
+import nbformat
 import pytest
 from packaging.specifiers import SpecifierSet
 
@@ -88,6 +90,48 @@ def test_a_room_imports_only_rooms_above_it(room):
     for path in sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
         for name in imported(path):
             assert name.split(".")[1] in allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_no_module_imports_itself_by_a_detour():
+    """Where two modules of a room import each other, which comes first depends on who is asked."""
+    modules = {path: imported(path) for path in (ROOT / "src").rglob("*.py") if path.name != "__init__.py"}
+    names = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules}
+    needs = {
+        names[path]: {
+            other for other in names.values() if any((n + ".").startswith(other + ".") for n in found)
+        }
+        for path, found in modules.items()
+    }
+    graphlib.TopologicalSorter(needs).prepare()  # raises CycleError
+
+
+def function_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of the body, its docstring not counted."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def test_modules_and_functions_stay_small():
+    large = {}
+    for path in (ROOT / "src").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        if (lines := len(source.splitlines())) > 250:
+            large[path.relative_to(ROOT).as_posix()] = lines
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and function_lines(node) > 60:
+                large[f"{path.relative_to(ROOT)}: {node.name}"] = function_lines(node)
+    assert large == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_import_from_rooms(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    nodes = [node for cell in cells for node in ast.walk(ast.parse(cell.source))]
+    lines = [n for n in nodes if isinstance(n, ast.ImportFrom) and (n.module or "").split(".")[0] == "src"]
+    ours = {f"src.{room}" for room in rooms()} | {"src"}
+    for node in lines:
+        assert node.module in ours or node.module.startswith("src.classroom."), ast.unparse(node)
+    assert len(lines) <= 10, [ast.unparse(node) for node in lines]
 
 
 def test_every_package_runs_on_the_oldest_python_that_is_promised():

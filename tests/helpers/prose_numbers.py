@@ -37,7 +37,7 @@ BLOCKS = (
     r"```.*?```",
     r"<!-- (times|sheet|room): begin -->.*?<!-- \1: end -->",  # tables of a measurement or of a plan that tests read
     r"(?m:^)[^\n]*(?:잰 곳|시험한 버전): [^\n]*",  # a measurement's own record
-    r"(?m:^)#+ (?:실습|9\. 마무리 퀴즈).*?(?=\n\n\0|\n#|\Z)",  # src/classroom/checks.py knows the answers
+    r"(?m:^)#+ (?:실습|9\. 마무리 퀴즈).*?(?=\n\n\0|\n#|\Z)",  # src/classroom/exercises knows the answers
     r"<details><summary>정답 보기.*?</details>",
     r"\]\([^)\n]*\)",
 )

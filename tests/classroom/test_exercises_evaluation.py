@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from src.classroom.checks import NUMERIC, as_number, hint_for
+from src.classroom.exercises import NUMERIC, as_number, hint_for
 from src.classroom.run import NOTEBOOKS
 
 

@@ -8,7 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from src.classroom.checks import EXERCISES, check, hint_for
+from src.classroom.exercises import EXERCISES, check, hint_for
 from src.classroom.run import NOTEBOOKS
 
 

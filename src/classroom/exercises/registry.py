@@ -1,0 +1,107 @@
+"""Where exercises are registered, and how an answer is checked."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral
+from typing import Any
+
+from src.classroom.progress import record
+
+# (is it this mistake?, its hint in Korean), in the order in which they are told; none holds: the answer is right.
+Hints = Iterator[tuple[Any, str]]
+Mistakes = Callable[[Any], Hints]
+RIGHT, OTHER = "", math.nan  # in a table of numbers: nothing to hint at; the key that equals no number
+EXERCISES: dict[str, Mistakes] = {}
+NUMERIC: set[str] = set()  # the exercises whose check gets a finite int or float, whatever the learner wrote
+
+
+def exercise(name: str, *, number: bool = False, function: str = "") -> Callable[[Mistakes], Mistakes]:
+    """Register the mistakes of the exercise ``name`` (notebook number, dash, topic: ``01-golden-count``).
+
+    Args:
+        number: the answer is a number.
+        function: the answer is a function; says in Korean what it takes and gives.
+    """
+
+    def register(mistakes: Mistakes) -> Mistakes:
+        def of_a_function(answer: Any) -> Hints:
+            hint = f"{function} 돌려주는 함수를 넣어 주세요. 함수 이름 뒤에 괄호는 붙이지 않아요."
+            yield not callable(answer), hint
+            yield from mistakes(answer)
+
+        EXERCISES[name] = of_a_function if function else mistakes
+        if number:
+            NUMERIC.add(name)
+        return mistakes
+
+    return register
+
+
+def number_exercises(tables: Mapping[str, Mapping[float, str]], *, tolerance: float = 0.0) -> None:
+    """Register exercises whose answer is a number: name -> value -> its hint, ``RIGHT`` beside the right value, and
+    the hint for any ``OTHER`` one."""
+
+    def mistakes_of(table: Mapping[float, str]) -> Mistakes:
+        def mistakes(answer: float) -> Hints:
+            told = (
+                hint
+                for value, hint in table.items()
+                if answer == value or (tolerance and abs(answer - value) < tolerance)
+            )
+            hint = next(told, table[OTHER])
+            yield hint != RIGHT, hint
+
+        return mistakes
+
+    for name, table in tables.items():
+        exercise(name, number=True)(mistakes_of(table))
+
+
+def hint_for(name: str, answer: Any) -> str | None:
+    """``None`` when ``answer`` is right, else the hint."""
+    if name in NUMERIC and (answer := as_number(answer)) is None:
+        return "답을 숫자 하나로 적어 주세요. 따옴표 없이 20, 0.75, 3 / 4처럼 쓰면 돼요."
+    try:
+        return next((hint for mistaken, hint in EXERCISES[name](answer) if mistaken), None)
+    except Exception as error:  # an answer of any type may arrive here; a wrong type is a mistake like others
+        told = f"({type(error).__name__}: {error})"
+        if callable(answer):
+            return f"넣은 함수가 오류를 내거나 알맞은 값을 돌려주지 않았어요{told}. 작은 예로 함수를 직접 불러 보고 고쳐 주세요."
+        return f"답의 형식이 문제와 달라요{told}. 문제의 예처럼 글은 따옴표, 목록은 [ ], 번호가 붙은 답은 {{ }}로 감싸 주세요."
+
+
+def as_number(answer: Any) -> int | float | None:
+    """A finite number as int where it is whole, else as float: from Python, NumPy or a text such as "10/14"."""
+    if isinstance(answer, Integral):
+        return int(answer)
+    try:
+        if isinstance(answer, str):
+            top, *bottom = answer.replace(",", "").split("/")
+            value = float(top) / math.prod(map(float, bottom))
+        else:
+            value = float(answer)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else value
+
+
+def letters(answer: Any) -> set[str]:
+    """The letters chosen, from a list of them or from one text such as "A, E"."""
+    if isinstance(answer, str):
+        answer = re.findall(r"\w", answer)
+    return {str(letter).strip().upper() for letter in answer}
+
+
+def check(name: str, answer: Any) -> None:
+    """Print what to make of ``answer`` and log the attempt; ``None`` means: not tried yet."""
+    if answer is None:
+        print(f"✏️ 실습 {name}: 아직 비어 있어요. None을 자신의 답으로 바꾸고 셀을 다시 실행해 보세요.")
+        return
+    hint = hint_for(name, answer)
+    record(name, right=hint is None)
+    print(f"✅ 실습 {name}: 맞았어요!" if hint is None else f"💡 실습 {name}: {hint}")
