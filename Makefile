@@ -12,11 +12,7 @@ export HF_HUB_CACHE := $(CURDIR)/hub
 export HF_HUB_OFFLINE := 1
 endif
 
-# Working memory of a CPU run is kept, not handed back to the system and fetched again at every layer, and comes in
-# large pages (glibc only; others, and glibc before 2.35 for the last, take no notice).
-export MALLOC_MMAP_THRESHOLD_ := 33554432
-export MALLOC_TRIM_THRESHOLD_ := 1073741824
-export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+include configs/environment.mk
 
 help:
 	@echo "make workshop  노트북 일곱 개를 차례로 실행합니다 (PROFILE=rtx4090, FROM=03)"

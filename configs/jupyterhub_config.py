@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,7 +138,9 @@ c.Spawner.args = [
 c.JupyterHub.concurrent_spawn_limit = 10
 c.Spawner.start_timeout = c.Spawner.http_timeout = 180
 
+settings = (Path(__file__).parent / "environment.mk").read_text(encoding="utf-8")
 c.Spawner.environment = {
+    **dict(re.findall(r"^export (\w+) \?= (\S+)$", settings, flags=re.MULTILINE)),
     # The copy's own src comes before the installed one, and with it data/ and outputs/: what runs is what the learner
     # sees and may edit, and nothing looks for the server's checkout to write to.
     "PYTHONPATH": lambda spawner: str(own_copy(spawner.user.name)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from ipykernel.kernelspec import get_kernel_dict
@@ -42,9 +43,15 @@ def new_manager(folder: Path) -> AsyncKernelManager:
     return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=ThisInterpreter(), **place)
 
 
+def environment() -> dict[str, str]:
+    """What every process starts with, unless the user has set it: ``configs/environment.mk``."""
+    text = (ROOT / "configs" / "environment.mk").read_text(encoding="utf-8")
+    return dict(re.findall(r"^export (\w+) \?= (\S+)$", text, flags=re.MULTILINE))
+
+
 def kernel_env(profile: Profile) -> dict[str, str]:
     """The kernel's whole environment."""
-    env = {**os.environ, **KERNEL_ENV, "WORKSHOP_PROFILE": profile.name}
+    env = {**environment(), **os.environ, **KERNEL_ENV, "WORKSHOP_PROFILE": profile.name}
     env["WORKSHOP_OUTPUTS"] = str(profile.output_dir.resolve().parent)  # the kernel runs in another folder
     env["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(ROOT), env.get("PYTHONPATH")])

@@ -16,11 +16,21 @@ from src.classroom.console import Console
 from src.classroom.watch import Stuck
 from src.data.text import pad
 
-# nbconvert's page without its blocking scripts: with no network it opens at once and stays readable (formulas as TeX).
+# nbconvert's page without its blocking scripts: with no network it opens at once and stays readable (formulas as
+# TeX). Beside it the way back, to the pages before and after, and its own contents.
 PAGE = """{% extends 'index.html.j2' %}{% from 'mathjax.html.j2' import mathjax %}
-{% block html_head_css %}{{ super() }}<style>.jp-RenderedHTML pre { font-family: var(--jp-code-font-family) }</style>{% endblock %}
+{% block html_head_css %}{{ super() }}<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>.jp-RenderedHTML pre { font-family: var(--jp-code-font-family) }
+.day { font: 14px/1.5 system-ui, sans-serif; padding: .5rem 1rem; word-break: keep-all } .day a { color: #1d4ed8; text-decoration: none }
+.day > p { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .3rem 0 } .day li { margin: .2rem 0 } .day ul { padding-left: 1rem }
+@media (min-width: 75rem) { .day { position: fixed; left: 0; top: 0; bottom: 0; width: 15rem; overflow-y: auto; border-right: 1px solid #cbd2d9 }
+body.jp-Notebook main { margin-left: 16rem } }
+@media (max-width: 40rem) { .jp-InputPrompt, .jp-OutputPrompt { display: none } body.jp-Notebook { padding: 0 } }</style>{% endblock %}
 {% block html_head_js %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}{% block jupyter_widgets %}{% endblock %}
 {% block html_head_js_mathjax %}{{ mathjax(resources.mathjax_url) | replace('<script src', '<script async src') }}{% endblock %}
+{% block body_header %}{{ super() }}<nav class="day"><p><a href="../index.html">실행 결과</a>
+{% if resources.before %}<a href="{{ resources.before }}.html">← {{ resources.before }}</a>{% endif %}
+{% if resources.after %}<a href="{{ resources.after }}.html">{{ resources.after }} →</a>{% endif %}</p><!--contents--></nav>{% endblock %}
 """
 STOPPED_HERE = "> **여기서 멈췄습니다.** 아래 셀은 실행하지 않았습니다."
 
@@ -50,8 +60,11 @@ def warning_lines(cells: Sequence[Any]) -> list[str]:
     return [line for text in texts for line in text.splitlines() if re.search("Warning|WARNING", line)]
 
 
-def write_html(nb: nbformat.NotebookNode, target: Path, source: Path, failed_at: int | None) -> None:
-    """Write ``nb`` as one page, pictures within, and as a notebook; after the cell ``failed_at`` nothing ran."""
+def write_html(
+    nb: nbformat.NotebookNode, target: Path, source: Path, failed_at: int | None, day: Sequence[str] = ()
+) -> None:
+    """Write ``nb`` as one page, pictures within, and as a notebook; after the cell ``failed_at`` nothing ran. ``day``
+    are the names of all notebooks: the page leads to the ones before and after."""
     from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
@@ -65,7 +78,13 @@ def write_html(nb: nbformat.NotebookNode, target: Path, source: Path, failed_at:
         language_code="ko",
     )
     metadata = {"path": str(source.parent), "name": source.stem}
-    page, _ = exporter.from_notebook_node(nb, resources={"metadata": metadata})
+    place = day.index(source.stem) if source.stem in day else 0
+    near = {"before": day[place - 1] if place else "", "after": "".join(day[place + 1 : place + 2])}
+    page, _ = exporter.from_notebook_node(nb, resources={"metadata": metadata, **near})
+    headings = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', page)
+    items = "".join(f'<li><a href="#{anchor}">{heading}</a></li>' for anchor, heading in headings)
+    contents = f"<details open><summary>차례</summary><ul>{items}</ul></details>" if items else ""
+    page = page.replace("<!--contents-->", contents, 1)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page, encoding="utf-8")
     executed = target.parent.parent / "notebooks" / f"{source.stem}.ipynb"  # to open, and for the slides
@@ -166,8 +185,5 @@ def print_summary(
         for line in lines:
             console.line(line)
     console.line("\n== 다음에 볼 곳")
-    places = [("실행한 노트북", output_dir / "html"), ("튜닝 전후 비교", output_dir / "comparison.html")]
-    for label, place in [*places, ("실행 기록", output_dir / "run.json")]:
-        if place.exists():
-            console.line(f"  {pad(label, 16)}{place}")
-    console.line(f"  {pad('직접 해 보기', 16)}make lab")
+    console.line(f"  {pad('브라우저로 열기', 18)}{output_dir / 'index.html'}")
+    console.line(f"  {pad('직접 해 보기', 18)}make lab")

@@ -16,6 +16,7 @@ import nbformat
 
 from src.classroom.console import Console, busy_line
 from src.classroom.kernel import kernel_env, new_manager
+from src.classroom.landing import write_landing
 from src.classroom.report import (
     cell_headings,
     entry_of,
@@ -66,6 +67,7 @@ class Runner:
             self.console.line(line)
         with self._signals():
             asyncio.run(self._run_lanes(lanes(selected) if jobs > 1 else [list(selected)]))
+        write_landing(self.output_dir, list(self.entries.values()))
         print_summary(self.console, self.output_dir, list(self.entries.values()), started)
         return 130 if self.stopped else 1 if self.failed else 0
 
@@ -110,7 +112,8 @@ class Runner:
             message = "중단되었습니다." if self.stopped else error_message(error)
             entry["status"] = "failed"
             entry["error"] = {"index": at and at[0], "heading": at[3] if at else "", "message": message}
-        write_html(nb, self._html(path), path, failed_at=at[0] if error and at else None)
+        day = [notebook.stem for notebook in self.notebooks]
+        write_html(nb, self._html(path), path, at[0] if error and at else None, day)
         stuck = isinstance(error, Stuck)
         word = "완료" if not error else "중단" if self.stopped else "멈춤" if stuck else "실패"
         self.console.line(f"{number} · {word} · {entry['seconds']:.1f}초")

@@ -39,7 +39,7 @@ git = ["git", "-c", "user.name=강사", "-c", "user.email=teacher@example.com"]
 def server(tmp_path, monkeypatch):
     """A committed checkout with the real configuration, a list of learners and one learner's empty home."""
     checkout, home, names = tmp_path / "srv", tmp_path / "home", tmp_path / "learners.txt"
-    for name in (CONFIG, "src/__init__.py", "src/profiles.py", ".gitignore"):
+    for name in (CONFIG, "configs/environment.mk", "src/__init__.py", "src/profiles.py", ".gitignore"):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, checkout / name)
     (checkout / "main-practice").mkdir()
@@ -99,6 +99,7 @@ def test_the_environment_of_a_learner(server, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     env = learner_env(load(server))
     assert env["WORKSHOP_PROFILE"] == "tiny" and env["CUDA_VISIBLE_DEVICES"] == ""
+    assert env["OMP_WAIT_POLICY"] == "PASSIVE"
     assert env["OMP_NUM_THREADS"] == "1" and "HF_HUB_CACHE" not in env and "HF_HUB_OFFLINE" not in env
     assert env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert not any("hf_secret" in value for value in env.values())

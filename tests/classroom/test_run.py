@@ -19,9 +19,10 @@ import pytest
 
 from src.classroom import run, runner
 from src.classroom.console import Console, elapsed
+from src.classroom.kernel import environment, kernel_env
 from src.classroom.report import cell_headings, print_summary, warning_lines
 from src.data.text import width
-from src.profiles import ROOT
+from src.profiles import PROFILES, ROOT
 
 ENTRY_KEYS = {"name", "status", "seconds", "slowest_cells", "stderr", "warnings"}
 
@@ -144,6 +145,27 @@ def test_a_kernel_sees_profile_outputs_and_this_checkout(outputs, tmp_path):
     assert f"tiny|{outputs}|{ROOT}|{sys.executable}" in page
 
 
+def test_kernels_start_with_the_settings_that_make_exports_unless_the_user_has_own(
+    outputs, tmp_path, monkeypatch
+):
+    """Threads that spin while another program runs made a training of one minute last for ever."""
+    told = subprocess.run(
+        ["make", "-s", "-f", "-", "show"],
+        input="include configs/environment.mk\nshow:\n\t@env\n",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+        check=True,
+    ).stdout
+    for name, value in environment().items():
+        assert f"{name}={value}\n" in told
+        monkeypatch.delenv(name, raising=False)
+    assert kernel_env(PROFILES["tiny"])["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert kernel_env(PROFILES["tiny"])["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
 def test_a_warning_is_counted_and_named(outputs, tmp_path):
     cell = "import sys, warnings\nprint('10%', file=sys.stderr)\nwarnings.warn('조심하세요')"
     assert run.main([], notebooks=[write_notebook(tmp_path / "01_warn.ipynb", cell)]) == 0
@@ -173,7 +195,7 @@ def test_the_summary_ends_with_the_verdict_and_where_to_look(outputs, tmp_path, 
     assert len(starts) == 1  # a Hangul letter is two columns wide
     assert "결과가 엇갈립니다" in end and "나빠진 지표가 있습니다: 정답 포함(답 있는 질문)." in end
     assert "ROUGE-L 차이 +0.750, 95% 구간 +0.700~+0.800" in end
-    assert str(outputs / "html") in end
+    assert str(outputs / "index.html") in end
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"n": 3, "metrics": {"unheard_of": {}}}'])
