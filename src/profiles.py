@@ -72,7 +72,7 @@ class Profile:
     golden_probability: float = 0.8
     hard_share: float = 0.5
     add_cot: bool = False
-    compute_dtype: str = "bfloat16"  # torch's name of what 4-bit weights are multiplied in
+    compute_dtype: str = "bfloat16"  # torch's name of the type that is computed in; weights are stored in NF4
     lora_r: int = 16
     lora_alpha: int = 32
     warmup_ratio: float = 0.03
@@ -114,6 +114,7 @@ PROFILES: dict[str, Profile] = {
             name="tiny",
             model="tiny",
             embedder="data/tiny/embedder",
+            compute_dtype="float32",  # bf16 is slow on most CPUs, twenty times on a laptop's
             num_distractors=2,
             max_context_tokens=512,
             max_seq_length=640,

@@ -53,7 +53,7 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
 def load_base_model(
     profile: Profile, *, quantization_config: BitsAndBytesConfig | None = None
 ) -> PreTrainedModel:
-    """The base model in bf16, or in 4 bit with ``quantization_config=build_bnb_config(profile)``.
+    """The base model in the profile's ``compute_dtype``, or in 4 bit with ``quantization_config=build_bnb_config(profile)``.
 
     It lies on this process's GPU when there is one, else on the CPU. Remote code is never run.
     """
@@ -63,7 +63,7 @@ def load_base_model(
     spec = model_spec(profile)
     options = {
         **_source_options(spec),
-        "dtype": torch.bfloat16,
+        "dtype": getattr(torch, profile.compute_dtype),
         # One process a GPU under `accelerate launch`: each loads onto its own.
         "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"},
     }

@@ -119,7 +119,7 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
         per_device_eval_batch_size=profile.eval_batch_size,
         gradient_accumulation_steps=accumulation,
         optim=optim,
-        bf16=True,
+        bf16=profile.compute_dtype == "bfloat16",
         use_cpu=not cuda,
         train_sampling_strategy="group_by_length",  # alike lengths in a batch: less padding to compute
         eval_strategy="steps",

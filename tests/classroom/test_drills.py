@@ -159,7 +159,8 @@ def test_evaluation_without_gathered_logits_does_not_grow_with_its_records(tmp_p
                 trainer.evaluation_loop(loader, "memory")
             peaks[gather, times] = meter.peak
     logits = 2 * len(row[0]["input_ids"]) * len(practice.tokenizer()) * 4
-    assert peaks[False, 16] < peaks[False, 1] + 0.05 * logits
+    # From the second batch on the one before is still there while the next is computed.
+    assert peaks[False, 16] < peaks[False, 4] + 0.05 * logits
     assert peaks[True, 16] > peaks[True, 1] + 14 * logits
 
 

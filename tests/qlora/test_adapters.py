@@ -40,12 +40,13 @@ def randomize(model):
     return model
 
 
-def test_bnb_config_is_nf4_double_bf16():
-    config = build_bnb_config(PROFILES["tiny"])
+@pytest.mark.parametrize("name, computes_in", [("tiny", torch.float32), ("rtx4090", torch.bfloat16)])
+def test_bnb_config_is_nf4_double_and_computes_as_the_profile_says(name, computes_in):
+    config = build_bnb_config(PROFILES[name])
     assert config.load_in_4bit and not config.load_in_8bit
     assert config.bnb_4bit_quant_type == "nf4"
     assert config.bnb_4bit_use_double_quant is True
-    assert config.bnb_4bit_compute_dtype == torch.bfloat16
+    assert config.bnb_4bit_compute_dtype == computes_in
 
 
 def test_lora_config_takes_the_profile_and_all_linear_layers():

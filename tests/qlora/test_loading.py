@@ -76,9 +76,10 @@ def test_every_linear_layer_is_nf4_and_guarded(nf4_base):
     assert weight.quant_state.quant_type == "nf4" and weight.quant_state.nested
 
 
-def test_sixteen_bit_base_is_not_quantized(tiny_profile):
-    model = load_base_model(tiny_profile)
-    assert model.dtype == torch.bfloat16 and guard_cpu_gradients(model) == 0
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_base_that_is_not_quantized_is_of_the_type_that_is_computed_in(tiny_profile, name):
+    model = load_base_model(replace(tiny_profile, compute_dtype=name))
+    assert model.dtype == getattr(torch, name) and guard_cpu_gradients(model) == 0
 
 
 @pytest.mark.parametrize("key", [key for key, spec in MODELS.items() if not spec.local])
@@ -324,7 +325,7 @@ def exaone3(tmp_path, monkeypatch):
         weights = write_exaone3(tmp_path, tied=tied, rope=ROPES[rope])
         spec = replace(MODELS["exaone-3.0-7.8b"], key="exaone-two", source=str(tmp_path), local=True)
         monkeypatch.setitem(MODELS, "exaone-two", spec)
-        return replace(PROFILES["tiny"], model="exaone-two"), weights
+        return replace(PROFILES["tiny"], model="exaone-two", compute_dtype="bfloat16"), weights
 
     return build
 

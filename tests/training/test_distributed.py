@@ -1,4 +1,4 @@
-"""The script, on one process and on two that share its batch: the same training, within bf16's rounding."""
+"""The script, on one process and on two that share its batch: the same training, within fp32's rounding."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def test_two_processes_train_as_one(trained):
     (one, alone, out), (two, shared, _) = trained(1), trained(2)
     assert one["steps"] == two["steps"] == 12 and "어댑터:" in out
     losses = [[row["loss"] for row in log["history"]] for log in (one, two)]
-    # Each run rounds its logits to bf16, half a unit in the last place at a time, and every kind of CPU rounds in an
-    # order of its own: the two may stand one unit apart.
-    unit = torch.finfo(torch.bfloat16).eps
+    # Sums in another order: each of the 12 steps may move a loss by the rounding of a few thousand float32 terms, which
+    # grows with the square root of their number, and steps build on each other.
+    unit = torch.finfo(torch.float32).eps * 4096**0.5 * 12
     assert losses[1] == pytest.approx(losses[0], rel=unit)
     assert losses[0][-1] < losses[0][0] - 0.1  # it did train
     evaluations = [[row["eval_loss"] for row in log["history"] if row["eval_loss"]] for log in (one, two)]
