@@ -119,7 +119,7 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("02", r"(\d+)만 행이라면", lambda: of("02", r"^rows = ([\d_]+)")()[0] / 1e4),
     ("02", r"작은 (\d+)의 배수", of("src/quality/cleaning.py", r"ceil.* \* (\d+),")),
     ("02", r"(\d+)건쯤 읽어서는", of("02", r"answerable\], (\d+), profile.seed")),
-    ("03", r"(1)/(\d)(?:이|에)", lambda: (1, 16 / 4)),
+    ("03", r"bf16에 견주면 정확히 (1)/(\d), fp32에 견주면 (1)/(\d)", lambda: (1, 16 / 4, 1, 32 / 4)),
     ("03", r"보통 (\d)%가", share_of_lora),
     ("03", r"BLEU\((\d)–(\d+),", bleu_ends),
     ("03", r"레코드를 (\d)배, (\d)배, (\d+)배로", lambda: ratios("03", r"counts = \[(\d+), (\d+), (\d+)\]")),
