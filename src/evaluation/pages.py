@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 import unicodedata
 from collections import Counter
@@ -19,7 +17,7 @@ from src.evaluation.results import SYSTEMS, Comparison
 from src.evaluation.tables import comparison_table, sample_table
 from src.scoring.metrics import METRICS
 from src.scoring.tokenizers import TOKENIZERS
-from src.templates import write_page
+from src.templates import png, write_page
 
 COLORS = {"base": "#9aa5b1", "few_shot": "#e0a84e", "tuned": "#2f6fde"}
 FEW = 3  # questions shown unfolded at either end
@@ -100,8 +98,6 @@ def comparison_page(
     with the largest loss, all others folded by gain, no change and loss; then chart, the tables in ``parts`` (heading
     to pandas table) and how it was measured. A question has its answers side by side, words that the reference has
     marked and missing ones listed. Whatever a model or a file wrote is escaped."""
-    image = io.BytesIO()
-    plot_comparison(result).savefig(image, format="png", dpi=100, metadata={"Software": None})
     samples = sample_table(records, base_answers, tuned_answers, few_shot_answers=few_shot_answers)
     gain = samples["차이"]
     rest = {"나아진": samples[gain > 0], "점수가 같은": samples[gain == 0], "나빠진": samples[gain < 0][::-1]}
@@ -122,7 +118,7 @@ def comparison_page(
         summary=_cells(result.rows()),
         unfolded=shown(first),
         folded=shown(rest),
-        chart=base64.b64encode(image.getvalue()).decode(),
+        chart=png(plot_comparison(result), dpi=100),
         parts={heading: _cells(_records(table)) for heading, table in (parts or {}).items()},
         figures=_cells(_records(comparison_table(result))),
         signatures={"코사인 유사도": result.embedder or "재지 않음", **result.signatures},

@@ -5,6 +5,8 @@ In: a template of this folder and values. Out: one page that fetches nothing.
 
 from __future__ import annotations
 
+import base64
+import io
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ TEMPLATES = Path(__file__).parent
 def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -24,11 +26,20 @@ def _environment() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["png"] = png
+    return environment
 
 
 def render(template: str, **values: Any) -> str:
     """``template`` (``"comparison.html.j2"``) with ``values``; only ``markupsafe.Markup`` goes in as it is."""
     return _environment().get_template(template).render(**values)
+
+
+def png(figure: Any, **options: Any) -> str:
+    """A matplotlib figure as the ``src`` of an image; the same figure gives the same text."""
+    image = io.BytesIO()
+    figure.savefig(image, format="png", metadata={"Software": None}, **options)
+    return f"data:image/png;base64,{base64.b64encode(image.getvalue()).decode()}"
 
 
 def write_page(path: str | Path, template: str, **values: Any) -> Path:
