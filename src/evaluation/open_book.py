@@ -37,30 +37,25 @@ def open_book_records(
     documents go until it does. Where the golden document is not shown the record is unanswerable and its answer an
     abstention. ``without_answer`` takes away, before the top k, every document that holds the answer.
     """
+    room = profile.max_seq_length - profile.max_new_tokens
     result = []
     for record in records:
         hits = [text for text, _ in retriever.retrieve(record.question, 10**6 if without_answer else k)]
         if without_answer:
-            hits = [text for text in hits if not _answers(text, record)]
-        shown = _fit(record, hits[:k], tokenizer, profile.max_seq_length - profile.max_new_tokens)
-        rank = golden_rank(record, shown)
-        found = {"golden_index": rank - 1 if rank else None, "answerable": rank is not None}
-        exam = record.model_copy(update={"context": shown, "cot": None, **found})
+            hits = [
+                text
+                for text in hits
+                if not (golden_rank(record, [text]) or holds_answer(text, record.answer))
+            ]
+        exam = record.model_copy(update={"context": hits[:k], "cot": None, "answer": ""})
+        while len(exam.context) > 1 and count_tokens(exam, tokenizer) > room:
+            exam.context = exam.context[:-1]
+        rank = golden_rank(record, exam.context)
+        exam.answerable, exam.golden_index = rank is not None, rank - 1 if rank else None
         exam.answer = record.answer if rank else ABSTENTION
         exam.n_tokens = count_tokens(exam, tokenizer)
         result.append(exam)
     return result
-
-
-def _answers(document: str, record: RaftRecord) -> bool:
-    return golden_rank(record, [document]) is not None or holds_answer(document, record.answer)
-
-
-def _fit(record: RaftRecord, documents: list[str], tokenizer: Any, limit: int) -> list[str]:
-    prompt = {"instruction": record.instruction, "question": record.question, "answer": "", "cot": None}
-    while len(documents) > 1 and count_tokens({**prompt, "context": documents}, tokenizer) > limit:
-        documents = documents[:-1]
-    return documents
 
 
 def is_right(record: RaftRecord, answer: str) -> bool:

@@ -74,15 +74,11 @@ def write_rating_sheet(
     tuned_first = [place < (len(drawn) + rng.randrange(2)) // 2 for place in range(len(drawn))]
     rng.shuffle(tuned_first)
     items, key = [], {}
-    for number, ((record, base, tuned), first) in enumerate(zip(drawn, tuned_first, strict=True), start=1):
-        sides = (tuned, base) if first else (base, tuned)
+    for number, ((record, *answers), first) in enumerate(zip(drawn, tuned_first, strict=True), start=1):
+        sides = list(zip(("base", "tuned"), answers, strict=True))[:: -1 if first else 1]
         documents = "\n".join(f"[문서 {i}] {text}" for i, text in enumerate(record.context, start=1))
-        items.append([str(number), record.question, documents, *sides])
-        key[str(number)] = {
-            "id": record.id,
-            "A": "tuned" if first else "base",
-            "B": "base" if first else "tuned",
-        }
+        items.append([str(number), record.question, documents, *(answer for _, answer in sides)])
+        key[str(number)] = {"id": record.id, "A": sides[0][0], "B": sides[1][0]}
     # A letter first: a spreadsheet would rewrite an id that looks like a number (12345e6).
     name = "s" + hashlib.sha256(json.dumps(items).encode()).hexdigest()[:11]
     folder = Path(folder)

@@ -66,13 +66,21 @@ def paired_differences(
     moved = _flips(len(before), n_resamples, seed) @ (after - before)  # what the first side gains
     null = scores(total_before + moved) - scores(total_after - moved)
     base_scores, tuned_scores = scores(total_before), scores(total_after)
-    if not np.isfinite([base_scores, tuned_scores]).all():
+    observed = tuned_scores - base_scores
+    if not np.isfinite(observed).all():
         raise ValueError("지표가 세는 질문이 하나도 없어 두 시스템을 견줄 수 없습니다. 그 지표를 빼 주세요.")
-    parts = np.split((before != 0) | (after != 0), columns, axis=1)
-    exact = len(before) <= EXACT_GROUPS
-    n_groups = [int(part.any(axis=1).sum()) for part in parts]
-    columns = zip(names, base_scores, tuned_scores, differences.T, null.T, n_groups, strict=True)
-    return {name: _entry(name, *values, exact) for name, *values in columns}
+    extreme = (np.abs(null) >= np.abs(observed) - 1e-9).sum(axis=0)
+    # All exchanges hold the observed one already.
+    p_values = extreme / len(null) if len(before) <= EXACT_GROUPS else (1 + extreme) / (1 + len(null))
+    result = {}
+    for place, part in enumerate(np.split((before != 0) | (after != 0), columns, axis=1)):
+        tail = 100 * _tail(int(part.any(axis=1).sum()))
+        ends = np.nanpercentile(differences[:, place], [tail, 100 - tail])
+        sizes = (base_scores[place], tuned_scores[place], observed[place], *ends, p_values[place])
+        # Six digits: the order in which a processor adds must not show in the file.
+        first, second, difference, low, high, p_value = (round(float(size), 6) + 0.0 for size in sizes)
+        result[names[place]] = Difference(names[place], first, second, difference, (low, high), p_value)
+    return result
 
 
 def paired_difference(
@@ -98,28 +106,6 @@ def _score(name: str, sums: np.ndarray) -> np.ndarray:
         return counts[1](sums)
     with np.errstate(invalid="ignore"):
         return sums[..., 0] / sums[..., 1]
-
-
-def _entry(
-    name: str,
-    base: float,
-    tuned: float,
-    differences: np.ndarray,
-    null: np.ndarray,
-    n_groups: int,
-    exact: bool,
-) -> Difference:
-    observed = float(tuned - base)
-    tail = 100 * _tail(n_groups)
-    low, high = np.nanpercentile(differences, [tail, 100 - tail])
-    extreme = int((np.abs(null) >= abs(observed) - 1e-9).sum())
-    # All exchanges hold the observed one already.
-    p_value = extreme / len(null) if exact else (1 + extreme) / (1 + len(null))
-    # Six digits: the order in which a processor adds must not show in the file.
-    base, tuned, difference, low, high, p_value = (
-        round(float(value), 6) + 0.0 for value in (base, tuned, observed, low, high, p_value)
-    )
-    return Difference(name, base, tuned, difference, (low, high), p_value)
 
 
 def _tail(n_groups: int) -> float:

@@ -151,7 +151,13 @@ class Comparison:
                 first = f"나아졌다고 할 근거가 없습니다({headline}). 질문을 늘려 다시 재 보세요."
         lines = [first, *(f"{label}: {', '.join(names)}." for label, names in groups.items() if names)]
         if self.few_shot:
-            lines.append(_few_shot_line(self.few_shot[HEADLINE]))
+            entry = self.few_shot[HEADLINE]
+            said = {
+                "나아짐": f"프롬프트에 예시를 넣은 베이스 모델과 견주어도 낫습니다({entry}).",
+                "나빠짐": f"그러나 프롬프트에 예시를 넣은 베이스 모델이 더 낫습니다({entry}). 튜닝하지 않아도 됩니다.",
+            }
+            unsure = f"프롬프트에 예시를 넣은 베이스 모델보다 낫다고 할 근거는 없습니다({entry})."
+            lines.append(said.get(entry.judgement, unsure))
         number = self.n_groups or self.n
         if number < FEW_GROUPS:
             lines.append(
@@ -167,21 +173,11 @@ class Comparison:
         widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
         lines = []
         for name, *numbers, judged in cells:
-            right = [
+            right = (
                 " " * (room - width(cell)) + cell for cell, room in zip(numbers, widths[1:], strict=False)
-            ]
+            )
             lines.append("  ".join([pad(name, widths[0]), *right, judged]))
         return "\n".join([*lines, "", self.verdict])
-
-
-def _few_shot_line(entry: Difference) -> str:
-    said = {
-        "나아짐": f"프롬프트에 예시를 넣은 베이스 모델과 견주어도 낫습니다({entry}).",
-        "나빠짐": f"그러나 프롬프트에 예시를 넣은 베이스 모델이 더 낫습니다({entry}). 튜닝하지 않아도 됩니다.",
-    }
-    return said.get(
-        entry.judgement, f"프롬프트에 예시를 넣은 베이스 모델보다 낫다고 할 근거는 없습니다({entry})."
-    )
 
 
 def _plain(entries: dict[str, Difference], base: str) -> dict[str, dict[str, Any]]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from src.scoring.tokenizers import check_pairs, clean
+from src.scoring.tokenizers import Scores, Texts, check_pairs, clean
 
 
 def compute_cosine_similarity(
-    predictions: Sequence[str],
-    references: Sequence[str],
+    predictions: Texts,
+    references: Texts,
     embedder: Any,
     *,
     query_prefix: str | None = None,
     per_sample: bool = False,
-) -> dict[str, Any]:
+) -> Scores:
     """Mean cosine of answer and reference vectors, -1 to 1. What it means is what the embedder measures
     (``src.scoring.embedder_label``). Each distinct text is encoded once; a pair with an empty side scores 0.
     ValueError where the embedder gives a vector with NaN or infinity, as some do in half precision.
@@ -43,5 +42,5 @@ def compute_cosine_similarity(
         )
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     cosines = np.clip((vectors[left] * vectors[right]).sum(axis=1), -1, 1)
-    result: dict[str, Any] = {"cosine_similarity": float(np.mean(cosines))}
+    result: Scores = {"cosine_similarity": float(np.mean(cosines))}
     return result | ({"per_sample": cosines.tolist()} if per_sample else {})

@@ -47,11 +47,9 @@ def embedder_label(profile: Profile | str) -> str:
     """What this embedder measures, in a learner's words; stands beside every number made with it."""
     name = profile if isinstance(profile, str) else profile.embedder
     folder = ROOT / name
-    if (folder / "modules.json").is_file() and _only_our_modules(folder):
-        return OVERLAP_LABEL
-    if name.rstrip("/") == "data/tiny/embedder":  # named before it was built
-        return OVERLAP_LABEL
-    return f"문장 의미 유사도({name})"
+    built = (folder / "modules.json").is_file() and _only_our_modules(folder)
+    # The offline embedder may be named before it was built.
+    return OVERLAP_LABEL if built or name == "data/tiny/embedder" else f"문장 의미 유사도({name})"
 
 
 def _only_our_modules(folder: Path) -> bool:

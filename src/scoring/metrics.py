@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,10 @@ from src.scoring.correctness import (
 )
 from src.scoring.cosine import compute_cosine_similarity
 from src.scoring.rouge import compute_rouge
-from src.scoring.tokenizers import check_texts
+from src.scoring.tokenizers import Scores, Texts, check_texts
 
 
-def abstention(predictions: Sequence[str], references: Sequence[str], **options: Any) -> dict[str, Any]:
+def abstention(predictions: Texts, references: Texts, **options: Any) -> Scores:
     """``compute_abstention`` where a reference that abstains says that there is no answer."""
     return compute_abstention(predictions, [not is_abstention(text) for text in references], **options)
 
@@ -39,9 +39,7 @@ class Metric:
     """A score as tables, charts and ``load_metric`` know it."""
 
     title: str  # what a learner reads; ↓ marks what should be low
-    compute: Callable[
-        ..., dict[str, Any]
-    ]  # (answers, references, per_sample=...) -> this score, maybe with others
+    compute: Callable[..., Scores]  # (answers, references, per_sample=...) -> this score, maybe with others
     scale: str = "0–1"
     lower_is_better: bool = False
     answerable: bool | None = None  # looks only at questions that have (True) or lack (False) an answer
@@ -58,6 +56,8 @@ class Metric:
         """Where the scale ends: 1 or 100."""
         return 100 if self.scale.endswith("100") else 1
 
+
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 # The order is that of every table and chart.
 METRICS: dict[str, Metric] = {
@@ -77,9 +77,7 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def sample_scores(
-    name: str, answers: Sequence[str], references: Sequence[str], **options: Any
-) -> list[float]:
+def sample_scores(name: str, answers: Texts, references: Texts, **options: Any) -> list[float]:
     """The score ``name`` of ``METRICS`` for each answer; ``options`` go to its function (``embedder=...``).
 
     Raises:
@@ -91,17 +89,6 @@ def sample_scores(
         )
     values = METRICS[name].compute(answers, references, per_sample=True, **options)["per_sample"]
     return values[name] if isinstance(values, dict) else values
-
-
-# --- The same as evaluate.Metric -------------------------------------------------------------------------------
-
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
-
-
-def _storable(side: str, texts: Sequence[str], first: int) -> list[str]:
-    """Arrow keeps texts as UTF-8, which has no lone surrogates; a cut emoji leaves some."""
-    check_texts("답" if side == "predictions" else "정답", texts, first)
-    return [_SURROGATES.sub("\ufffd", text) for text in texts]
 
 
 def load_metric(name: str, **options: Any) -> Any:
@@ -133,16 +120,17 @@ def load_metric(name: str, **options: Any) -> Any:
             """One answer and its reference."""  # evaluate appends to these docstrings
             # evaluate.combine hands the texts over in ``rest``, under the names of the columns.
             pair = {"predictions": prediction, "references": reference} | rest
-            super().add(**{name: _storable(name, [text], len(self))[0] for name, text in pair.items()})
+            self.add_batch(**{side: [text] for side, text in pair.items()})
 
-        def add_batch(self, *, predictions: Sequence[str], references: Sequence[str], **rest: Any) -> None:
+        def add_batch(self, *, predictions: Texts, references: Texts) -> None:
             """Answers and their references."""
-            sides = {"predictions": predictions, "references": references}
-            super().add_batch(**{key: _storable(key, side, len(self)) for key, side in sides.items()}, **rest)
+            check_texts("답", predictions, len(self))
+            check_texts("정답", references, len(self))
+            # Arrow keeps texts as UTF-8, which has no lone surrogates; a cut emoji leaves some.
+            pairs = [[_SURROGATES.sub("\ufffd", text) for text in side] for side in (predictions, references)]
+            super().add_batch(predictions=pairs[0], references=pairs[1])
 
-        def _compute(
-            self, *, predictions: list[str], references: list[str], **arguments: Any
-        ) -> dict[str, Any]:
+        def _compute(self, *, predictions: Texts, references: Texts, **arguments: Any) -> Scores:
             return function(list(predictions), list(references), **options, **arguments)
 
     KoreanMetric.__name__ = name  # evaluate reads the metric's name from its class

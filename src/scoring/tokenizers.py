@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+Texts = Sequence[str]  # answers or references, one a question
+Scores = dict[str, Any]  # score by name; under "per_sample", where asked for, each question's values
+
 _UNSAFE = re.compile(r"[\x00-\x1f\ud800-\udfff]")  # mecab-ko stops at NUL and refuses lone surrogates
 _ENDLESS = re.compile(r"(\S{1000})(?=\S)")  # mecab-ko's time grows with its square: two minutes for 1 MB
 
@@ -40,7 +43,7 @@ def check_texts(side: str, texts: Sequence[Any], first: int = 0) -> None:
             )
 
 
-def check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
+def check_pairs(predictions: Texts, references: Texts) -> None:
     """``check_lengths``, and ``check_texts`` of both sides."""
     check_lengths({"답": predictions, "정답": references})
     check_texts("답", predictions)

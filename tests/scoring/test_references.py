@@ -6,6 +6,7 @@ import re
 import string
 from collections import Counter
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -61,7 +62,8 @@ def korquad_f1(prediction: str, reference: str) -> float:
 def test_rouge(tokenizer, measure):
     from rouge_score.rouge_scorer import RougeScorer
 
-    scorer = RougeScorer(list(rouge.ROUGE_TYPES), tokenizer=rouge._CachedTokenizer(tokenizer))
+    ours = SimpleNamespace(tokenize=scoring.TOKENIZERS[tokenizer])
+    scorer = RougeScorer(list(rouge.ROUGE_TYPES), tokenizer=ours)
     rows = [scorer.score(ref, pred) for pred, ref in zip(PREDICTIONS, REFERENCES, strict=True)]
     ours = scoring.compute_rouge(
         PREDICTIONS, REFERENCES, tokenizer=tokenizer, measure=measure, per_sample=True
