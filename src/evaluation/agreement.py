@@ -1,7 +1,5 @@
 """What raters' choices add up to: which model people prefer, with an interval, and how far the raters agree."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence

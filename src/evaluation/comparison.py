@@ -1,7 +1,5 @@
 """Two or three systems on the same questions: scores, differences with intervals and tests."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

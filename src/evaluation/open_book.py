@@ -5,8 +5,6 @@ a retriever. Here the same questions are asked for several k: as the retriever f
 holds the answer taken away, so that to abstain is right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

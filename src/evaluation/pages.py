@@ -1,7 +1,5 @@
 """A comparison to look at: the chart, and a page with every question's answers side by side."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter

@@ -5,8 +5,6 @@ in the key, a file of its own that raters do not get. The reference is not shown
 models was trained on. Ratings that are missing or cannot be understood are named, never guessed or left out unsaid.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

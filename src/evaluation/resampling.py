@@ -6,8 +6,6 @@ of *other products*, not of other questions about these. With a group for every 
 bootstrap over questions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np

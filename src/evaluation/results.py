@@ -1,10 +1,8 @@
 """What a comparison found: one difference, or all of them with the verdict. Both print themselves."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -100,7 +98,7 @@ class Comparison:
         return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Comparison:
+    def from_json(cls, text: str) -> Self:
         """The comparison that ``to_json`` wrote.
 
         Raises:

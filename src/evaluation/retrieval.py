@@ -4,8 +4,6 @@ In the exam of RAFT (arXiv 2403.10131, section 3) nobody puts the golden documen
 top k, with or without it.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from typing import Any

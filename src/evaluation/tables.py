@@ -1,7 +1,5 @@
 """Tables of a comparison: metric by metric, part by part, question by question."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The slides' checklist for own data as checks that run: amount, quality, distribution, conversion, split, rights."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import NamedTuple
 

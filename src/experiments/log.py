@@ -1,7 +1,5 @@
 """The log of runs: one row an experiment, as JSON lines and as a table that a spreadsheet opens."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Bring your own: a file or a public dataset through notebooks 01 and 02 in one call, which says what is missing."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A small sweep that changes one thing at a time and says what it cost; the best run's card."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

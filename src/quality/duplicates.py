@@ -1,7 +1,5 @@
 """The same thing twice: exact and near duplicates among records."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache

@@ -5,8 +5,6 @@ explainable, and wrong now and then. What cannot be judged (a record whose golde
 evidence) is None.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter, defaultdict

@@ -4,8 +4,6 @@ A made-up or public number looks the same as a real one, so a person decides. Na
 are not found; numbers that serve the public (1588-0000, 080) or a company (a valid business number) are left.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -4,8 +4,6 @@ Every function takes two lists of the same length, never raises on an empty, lon
 values a sample with ``per_sample=True``.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

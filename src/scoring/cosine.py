@@ -1,7 +1,5 @@
 """What vectors say: the cosine of answer and reference."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

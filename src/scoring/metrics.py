@@ -1,7 +1,5 @@
 """Every score of the workshop in one table: its title, its scale, how it is computed; and as ``evaluate.Metric``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

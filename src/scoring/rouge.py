@@ -1,7 +1,5 @@
 """ROUGE-1, -2 and -L with Korean tokenization (Lin 2004)."""
 
-from __future__ import annotations
-
 from functools import cache
 from types import SimpleNamespace
 

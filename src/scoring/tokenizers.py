@@ -4,8 +4,6 @@ rouge_score's own tokenizer keeps only ``[a-z0-9]``: it gives 0 to two identical
 tokenizer, mecab-ko as sacrebleu ships it, serves ROUGE and BLEU, and splits each distinct text once.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence

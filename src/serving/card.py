@@ -1,7 +1,5 @@
 """The card that goes with an adapter: what it was made from, what it scores, how to use it, where it ends."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

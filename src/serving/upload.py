@@ -1,7 +1,5 @@
 """An adapter for other people: the upload first shows what it would send."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 In: a template of this folder and values. Out: one page that fetches nothing.
 """
 
-from __future__ import annotations
-
 import base64
 import io
 from functools import cache
