@@ -19,11 +19,10 @@ from src.profiles import ROOT, Profile
 OUTCOME = ("run", "date", "steps", "metrics", "minutes", "peak_memory_gib", "remark")
 
 
-def log_experiment(path: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
+def log_experiment(folder: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
     """Write ``row`` to ``experiments.jsonl`` and make ``experiments.csv`` anew with every column any run had.
 
-    ``path`` is a folder, or a file ``NAME.jsonl`` or ``NAME.csv`` whose sibling is then written too. ``date`` (local
-    time with its offset) and ``commit`` are added where ``row`` has none, and ``run``, a hash of everything but
+    ``date`` (local time with its offset) and ``commit`` are added where ``row`` has none, and ``run``, a hash of everything but
     ``OUTCOME``. A row whose ``run`` is in the log already is the same experiment once more: it takes the old row's
     place, and a printed line says so and whether the metrics came out the same. The JSON lines are the log; the CSV
     (with a byte order mark, so that Excel reads the Hangul) is made from them and may be deleted.
@@ -31,7 +30,7 @@ def log_experiment(path: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The row as it was written.
     """
-    lines_file = _lines_file(path)
+    lines_file = Path(folder) / "experiments.jsonl"
     stamped = {"date": datetime.now().astimezone().isoformat(timespec="seconds"), "commit": current_commit()}
     entry = _plain(stamped | dict(row))
     entry = {"run": _run_id(entry), **entry}
@@ -47,7 +46,7 @@ def log_experiment(path: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
             file.writelines(line for _, line in damaged)
         os.replace(partial, lines_file)
     table_file, partial = lines_file.with_suffix(".csv"), lines_file.with_suffix(".csv.partial")
-    read_experiments(lines_file).to_csv(partial, index=False, encoding="utf-8-sig")
+    read_experiments(folder).to_csv(partial, index=False, encoding="utf-8-sig")
     try:
         os.replace(partial, table_file)
     except PermissionError:  # Windows, while a spreadsheet shows it
@@ -71,12 +70,12 @@ def _again(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return merged | ({"metrics": {**before, **now}} if before or now else {})
 
 
-def read_experiments(path: str | Path) -> Any:
+def read_experiments(folder: str | Path) -> Any:
     """Every logged run as a pandas table, oldest first; nested values become columns like ``metrics.rougeL``.
     Empty where nothing was logged; a line that is not JSON is left out with a warning."""
     import pandas as pd
 
-    lines_file = _lines_file(path)
+    lines_file = Path(folder) / "experiments.jsonl"
     if not lines_file.exists():
         return pd.DataFrame()
     damaged: list[tuple[int, bytes]] = []
@@ -160,11 +159,6 @@ def current_commit() -> str:
 
 def _run_id(entry: Mapping[str, Any]) -> str:
     return fingerprint({key: value for key, value in entry.items() if key not in OUTCOME})[:12]
-
-
-def _lines_file(path: str | Path) -> Path:
-    path = Path(path)
-    return path.with_suffix(".jsonl") if path.suffix in {".jsonl", ".csv"} else path / "experiments.jsonl"
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,8 +54,6 @@ def sweep(
     options: Mapping[str, Sequence[Any]],
     records: dict[str, list[RaftRecord]],
     data: Mapping[str, Any],
-    *,
-    trackers: Sequence[str] = (),
 ) -> list[Run]:
     """``baseline`` and a training of each of its ``variants``, in folders beside the baseline's.
 
@@ -64,7 +62,7 @@ def sweep(
     runs = [baseline]
     for name, profile in variants(baseline.profile, options):
         folder = baseline.folder.parent / name.replace("=", "-")
-        log = pipeline.train_adapter(profile, records, output_dir=folder, trackers=trackers)
+        log = pipeline.train_adapter(profile, records, output_dir=folder)
         log_experiment(profile.output_dir, experiment_row(profile, log, data, remark=f"{name}만 바꿈"))
         runs.append(Run(name, profile, log, folder))
     return runs

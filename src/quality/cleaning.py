@@ -52,21 +52,21 @@ def token_length_stats(records: Sequence[RaftRecord], *, limit: int | None = Non
     return stats if limit is None else stats | {"over_limit": int((lengths > limit).sum())}
 
 
-def balance_table(records: Sequence[Record], *, key: str = "topic") -> pd.DataFrame:
-    """Records a topic (or another field): columns ``key``, ``count``, ``share``; the largest first."""
+def balance_table(records: Sequence[Record]) -> pd.DataFrame:
+    """Records a topic: columns ``topic``, ``count``, ``share``; the largest first."""
     import pandas as pd
 
-    counts = Counter(getattr(record, key) for record in records)
+    counts = Counter(record.topic for record in records)
     rows = [(name, count, count / len(records)) for name, count in counts.most_common()]
-    return pd.DataFrame(rows, columns=[key, "count", "share"])
+    return pd.DataFrame(rows, columns=["topic", "count", "share"])
 
 
-def rebalance(records: Sequence[Record], *, strategy: str, key: str = "topic", seed: int = 0) -> list[Record]:
+def rebalance(records: Sequence[Record], *, strategy: str, seed: int = 0) -> list[Record]:
     """Bring every topic of the *training* split to one size: ``over`` repeats records up to the largest topic,
     ``under`` draws down to the smallest. Never for validation or test: scores would count rows twice."""
     groups: dict[Any, list[Record]] = defaultdict(list)
     for record in records:
-        groups[getattr(record, key)].append(record)
+        groups[record.topic].append(record)
     if strategy not in ("over", "under"):
         raise ValueError("strategy는 'over'(늘리기)나 'under'(줄이기)로 정해 주세요.")
     rng = random.Random(seed)

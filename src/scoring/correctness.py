@@ -8,7 +8,8 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from operator import eq
 
 import numpy as np
 
@@ -43,17 +44,10 @@ def _mean(name: str, values: Iterable[float], per_sample: bool) -> Scores:
     return {name: float(np.mean(each))} | ({"per_sample": each} if per_sample else {})
 
 
-def compute_exact_match(
-    predictions: Texts,
-    references: Texts,
-    *,
-    normalize: Callable[[str], str] = normalize_answer,
-    per_sample: bool = False,
-) -> Scores:
-    """Share of answers equal to their reference after ``normalize``, 0-1; ``korquad_normalize`` gives KorQuAD's
-    official exact match."""
+def compute_exact_match(predictions: Texts, references: Texts, *, per_sample: bool = False) -> Scores:
+    """Share of answers equal to their reference after ``normalize_answer``, 0-1."""
     check_pairs(predictions, references)
-    same = (normalize(pred) == normalize(ref) for pred, ref in zip(predictions, references, strict=True))
+    same = map(eq, map(normalize_answer, predictions), map(normalize_answer, references))
     return _mean("exact_match", same, per_sample)
 
 

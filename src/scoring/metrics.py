@@ -76,15 +76,7 @@ METRICS: dict[str, Metric] = {
 
 
 def sample_scores(name: str, answers: Texts, references: Texts, **options: Any) -> list[float]:
-    """The score ``name`` of ``METRICS`` for each answer; ``options`` go to its function (``embedder=...``).
-
-    Raises:
-        ValueError: another name.
-    """
-    if name not in METRICS:
-        raise ValueError(
-            f"질문마다 셀 수 없는 지표입니다: {name!r}. 고를 수 있는 지표: {', '.join(METRICS)}."
-        )
+    """The score ``name`` of ``METRICS`` for each answer; ``options`` go to its function (``embedder=...``)."""
     values = METRICS[name].compute(answers, references, per_sample=True, **options)["per_sample"]
     return values[name] if isinstance(values, dict) else values
 
