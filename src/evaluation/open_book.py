@@ -40,11 +40,8 @@ def open_book_records(
     for record in records:
         hits = [text for text, _ in retriever.retrieve(record.question, 10**6 if without_answer else k)]
         if without_answer:
-            hits = [
-                text
-                for text in hits
-                if not (golden_rank(record, [text]) or holds_answer(text, record.answer))
-            ]
+            held = [golden_rank(record, [text]) or holds_answer(text, record.answer) for text in hits]
+            hits = [text for text, holds in zip(hits, held, strict=True) if not holds]
         exam = record.model_copy(update={"context": hits[:k], "cot": None, "answer": ""})
         while len(exam.context) > 1 and count_tokens(exam, tokenizer) > room:
             exam.context = exam.context[:-1]
@@ -105,11 +102,7 @@ def compare_right(table: Any, base: str, tuned: str, *, n_resamples: int, seed: 
     result = {}
     for exam, part in table.groupby("시험", sort=False):
         sides = [part[part["모델"] == system] for system in (base, tuned)]
-        result[exam] = paired_difference(
-            *(side["맞음"].to_numpy(dtype=float) for side in sides),
-            "answer_contained",
-            groups=units(list(sides[0]["제품"])),
-            n_resamples=n_resamples,
-            seed=seed,
-        )
+        right = [side["맞음"].to_numpy(dtype=float) for side in sides]
+        draws = {"groups": units(list(sides[0]["제품"])), "n_resamples": n_resamples, "seed": seed}
+        result[exam] = paired_difference(*right, "answer_contained", **draws)
     return result

@@ -101,12 +101,7 @@ def comparison_page(
     rest = {"나아진": samples[gain > 0], "점수가 같은": samples[gain == 0], "나빠진": samples[gain < 0][::-1]}
     first = {word: rest[word].drop_duplicates("정답")[:FEW] for word in ("나아진", "나빠진")}
     rest |= {word: rest[word].drop(part.index) for word, part in first.items()}
-
-    def shown(groups: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-        return {
-            word: [_question(row, records[place].context) for place, row in part.iterrows()]
-            for word, part in groups.items()
-        }
+    shown = {place: _question(row, records[place].context) for place, row in samples.iterrows()}
 
     return write_page(
         path,
@@ -114,17 +109,16 @@ def comparison_page(
         title="베이스 모델과 튜닝한 모델의 비교",
         verdict=result.verdict.splitlines(),
         summary=_cells(result.rows()),
-        unfolded=shown(first),
-        folded=shown(rest),
+        unfolded={word: [shown[place] for place in part.index] for word, part in first.items()},
+        folded={word: [shown[place] for place in part.index] for word, part in rest.items()},
         chart=png(plot_comparison(result), dpi=100),
-        parts={heading: _cells(_records(table)) for heading, table in (parts or {}).items()},
-        figures=_cells(_records(comparison_table(result))),
+        parts={
+            heading: _cells(table.reset_index().to_dict("records"))
+            for heading, table in (parts or {}).items()
+        },
+        figures=_cells(comparison_table(result).reset_index().to_dict("records")),
         signatures={"코사인 유사도": result.embedder or "재지 않음", **result.signatures},
     )
-
-
-def _records(table: Any) -> list[dict[str, Any]]:
-    return table.reset_index().to_dict("records")
 
 
 def _cells(rows: Sequence[Mapping[str, Any]]) -> list[list[tuple[str, str]]]:

@@ -105,11 +105,8 @@ class Comparison:
             ValueError, KeyError, TypeError: the text is something else.
         """
         content = json.loads(text)
-        few_shot = content.pop("few_shot", None)
-        metrics = _entries(content.pop("metrics"), "base")
-        return cls(
-            metrics=metrics, few_shot=few_shot and _entries(few_shot["metrics"], "few_shot"), **content
-        )
+        metrics, third = _entries(content.pop("metrics"), "base"), content.pop("few_shot", None)
+        return cls(metrics=metrics, few_shot=third and _entries(third["metrics"], "few_shot"), **content)
 
     def rows(self) -> list[dict[str, str]]:
         """What a page or a terminal shows: one metric a row, every cell a text, three decimals on a scale that ends

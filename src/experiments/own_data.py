@@ -79,13 +79,11 @@ def prepare(
 
 
 def _require(kept: Sequence[Any], refused: Sequence[Reject], sentence: str) -> None:
-    if kept:
-        return
-    reasons = Counter(f"{r.field}: {r.reason}" if r.field else r.reason for r in refused)
-    lines = [f"- {count:,}건: {reason}" for reason, count in reasons.most_common(3)]
-    raise ValueError(
-        "\n".join([sentence, *(lines or ["- 읽은 행이 없습니다. 파일이 비어 있지 않은지 확인해 주세요."])])
-    )
+    if not kept:
+        reasons = Counter(f"{r.field}: {r.reason}" if r.field else r.reason for r in refused)
+        lines = [f"- {count:,}건: {reason}" for reason, count in reasons.most_common(3)]
+        empty = "- 읽은 행이 없습니다. 파일이 비어 있지 않은지 확인해 주세요."
+        raise ValueError("\n".join([sentence, *(lines or [empty])]))
 
 
 def _name(source: str | Path) -> str:
@@ -104,7 +102,8 @@ def _require_fields(source: str | Path, rows: Sequence[Mapping[str, Any]], field
             for column, value in row.items() if isinstance(row, Mapping) else ():
                 columns[column] = columns.get(column, False) or value not in (None, "")
     free = [column for column, filled in columns.items() if filled and column not in fields.values()]
-    guesses = {name: next((c for c in free if _same(c, _GUESSES[name])), None) for name in missing}
+    bare = {column: "".join(column.split()).lower().replace("_", "") for column in free}
+    guesses = {name: next((c for c in free if bare[c] in _GUESSES[name]), None) for name in missing}
     lines = [
         f"{_name(source)}에서 {', '.join(f'{n}({_MEANING[n]})' for n in missing)}을(를) 찾지 못했습니다."
     ]
@@ -118,7 +117,3 @@ def _require_fields(source: str | Path, rows: Sequence[Mapping[str, Any]], field
             "질문마다 근거가 되는 글을 context 칸에 붙여 주세요."
         )
     raise ValueError("\n".join(lines))
-
-
-def _same(column: str, names: Sequence[str]) -> bool:
-    return "".join(column.split()).lower().replace("_", "") in names

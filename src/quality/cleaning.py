@@ -5,26 +5,19 @@ explainable, and wrong now and then, so that ``clean_records`` tells what it too
 cannot judge (records whose golden document was left out hold no evidence) they leave alone.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.data.schemas import RaftRecord, RawSample
-from src.quality.duplicates import find_exact_duplicates, find_near_duplicates
+from src.quality.duplicates import Record, find_exact_duplicates, find_near_duplicates
 from src.quality.grounding import check_groundedness, check_relevance
 from src.quality.personal_data import find_personal_data, mask_personal_data
 from src.raft.answers import strip_answer_form
 from src.raft.prompt import count_tokens
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-Record = RaftRecord | RawSample
 
 CHECKS = ("exact_duplicate", "near_duplicate", "groundedness", "relevance", "personal_data")
 NEAR_DUPLICATE, MIN_GROUNDEDNESS, MIN_RELEVANCE = 0.85, 0.8, 0.6  # what a record is taken away by
@@ -52,8 +45,8 @@ def token_length_stats(records: Sequence[RaftRecord], *, limit: int | None = Non
     return stats if limit is None else stats | {"over_limit": int((lengths > limit).sum())}
 
 
-def balance_table(records: Sequence[Record]) -> pd.DataFrame:
-    """Records a topic: columns ``topic``, ``count``, ``share``; the largest first."""
+def balance_table(records: Sequence[Record]) -> Any:
+    """Records a topic as a pandas table: columns ``topic``, ``count``, ``share``; the largest first."""
     import pandas as pd
 
     counts = Counter(record.topic for record in records)
@@ -136,7 +129,7 @@ def find_flaws(records: Sequence[Record]) -> dict[str, list[tuple[str, ...]]]:
 
 def detection_table(
     expected: Mapping[str, Collection[str]], found: Mapping[str, Collection[str | tuple[str, ...]]]
-) -> pd.DataFrame:
+) -> Any:
     """How well the checks found what is known to be there: a row for each kind of ``expected``, in its order.
 
     Args:
@@ -144,7 +137,7 @@ def detection_table(
         found: kind -> findings, each an id or the ids of all the rows it names.
 
     Returns:
-        Columns ``kind, expected, found, right, missed, precision, recall``. A finding is right when one of its
+        A pandas table with columns ``kind, expected, found, right, missed, precision, recall``. A finding is right when one of its
         rows is expected (which of two copies is the copy, no check can know); precision is the share of findings
         that are right, recall the share of expected rows that some finding names, both 0-1 and NaN for 0 of 0.
     """

@@ -4,21 +4,16 @@ A check finds what it was made for; only a reader finds the rest. Cells that nob
 read, and whatever cannot be understood is named instead of guessed.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.data.schemas import RaftRecord
 from src.data.sheets import read_sheet, write_sheet
 from src.quality.personal_data import mask_personal_data
 from src.templates import write_page
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 QUESTIONS = ("질문에 맞는 답인가요", "문서에 근거가 있나요")
 READER = "읽은 사람"
@@ -37,8 +32,8 @@ def write_review_sheet(path: Path, records: Sequence[RaftRecord], evidence: Mapp
     return True
 
 
-def read_review_sheet(path: Path) -> pd.DataFrame:
-    """The sheet as it came back: every cell as text, empty ones as ""; ``attrs["problems"]`` names the lines that
+def read_review_sheet(path: Path) -> Any:
+    """The sheet as it came back, a pandas table: every cell as text, empty ones as ""; ``attrs["problems"]`` names the lines that
     could not be read, for ``summarize_review``.
 
     Raises:
@@ -52,8 +47,8 @@ def read_review_sheet(path: Path) -> pd.DataFrame:
     return sheet
 
 
-def summarize_review(sheet: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """(table, problems) of a filled-in sheet.
+def summarize_review(sheet: Any) -> tuple[Any, list[str]]:
+    """(pandas table, problems) of a filled-in sheet.
 
     The table has a row for each of ``QUESTIONS``: how many cells say yes, say no, are empty or not understood, the
     share of yes among the answers (NaN without any) and its 95 % interval (Wilson 1927), all in 0-1. The problems

@@ -8,20 +8,7 @@ from typing import Any
 import numpy as np
 
 from src.raft.answers import is_abstention
-from src.scoring.bleu import (
-    bleu_from_statistics,
-    bleu_statistics,
-    chrf_from_statistics,
-    chrf_statistics,
-    compute_bleu,
-    compute_chrf,
-)
-from src.scoring.correctness import (
-    compute_abstention,
-    compute_answer_contained,
-    compute_char_f1,
-    compute_exact_match,
-)
+from src.scoring import bleu, correctness
 from src.scoring.cosine import compute_cosine_similarity
 from src.scoring.rouge import compute_rouge
 from src.scoring.tokenizers import Scores, Texts, check_texts
@@ -29,7 +16,9 @@ from src.scoring.tokenizers import Scores, Texts, check_texts
 
 def abstention(predictions: Texts, references: Texts, **options: Any) -> Scores:
     """``compute_abstention`` where a reference that abstains says that there is no answer."""
-    return compute_abstention(predictions, [not is_abstention(text) for text in references], **options)
+    return correctness.compute_abstention(
+        predictions, [not is_abstention(text) for text in references], **options
+    )
 
 
 @dataclass(frozen=True)
@@ -62,12 +51,18 @@ METRICS: dict[str, Metric] = {
     "rouge1": Metric("ROUGE-1", compute_rouge),
     "rouge2": Metric("ROUGE-2", compute_rouge),
     "rougeL": Metric("ROUGE-L", compute_rouge),
-    "bleu": Metric("BLEU", compute_bleu, "0–100", counts=(bleu_statistics, bleu_from_statistics)),
-    "chrf": Metric("chrF2", compute_chrf, "0–100", counts=(chrf_statistics, chrf_from_statistics)),
+    "bleu": Metric(
+        "BLEU", bleu.compute_bleu, "0–100", counts=(bleu.bleu_statistics, bleu.bleu_from_statistics)
+    ),
+    "chrf": Metric(
+        "chrF2", bleu.compute_chrf, "0–100", counts=(bleu.chrf_statistics, bleu.chrf_from_statistics)
+    ),
     "cosine_similarity": Metric("코사인 유사도", compute_cosine_similarity, "−1–1"),
-    "exact_match": Metric("정확히 일치", compute_exact_match),
-    "char_f1": Metric("글자 F1", compute_char_f1),
-    "answer_contained": Metric("정답 포함(답 있는 질문)", compute_answer_contained, answerable=True),
+    "exact_match": Metric("정확히 일치", correctness.compute_exact_match),
+    "char_f1": Metric("글자 F1", correctness.compute_char_f1),
+    "answer_contained": Metric(
+        "정답 포함(답 있는 질문)", correctness.compute_answer_contained, answerable=True
+    ),
     "abstention": Metric("바르게 답 없음(답 없는 질문)", abstention, answerable=False),
     "false_abstention": Metric(
         "잘못 답 없음(답 있는 질문) ↓", abstention, lower_is_better=True, answerable=True

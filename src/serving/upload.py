@@ -34,9 +34,11 @@ def upload_adapter(
 
     folder = Path(folder)
     every = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    _refuse_unfit(folder, every)
-    base = json.loads(every["adapter_config.json"].read_text(encoding="utf-8")).get("base_model_name_or_path")
-    note = _licence_note(str(base), repo_id, every)
+    config = (
+        every["adapter_config.json"].read_text(encoding="utf-8") if "adapter_config.json" in every else "{}"
+    )
+    base = str(json.loads(config).get("base_model_name_or_path"))
+    _refuse_unfit(folder, repo_id, base, every)
     files = {name: p.stat().st_size for name, p in every.items() if SENT.fullmatch(name) and "/" not in name}
     left_out = [name for name in every if name not in files]
     plan = {"repo_id": repo_id, "private": private, "files": files, "left_out": left_out, "url": None}
@@ -46,7 +48,7 @@ def upload_adapter(
         f"올릴 파일 {len(files)}개, {sum(files.values()) / 2**20:.2f} MiB",
         *(f"  {name}  {size:,} 바이트" for name, size in files.items()),
         f"빼는 파일: {', '.join(left_out) or '없음'}",
-        note,
+        _licence_note(base),
         f"허브 로그인: {'되어 있습니다' if token else '되어 있지 않습니다'}",
         sep="\n",
     )
@@ -81,12 +83,13 @@ def upload_adapter(
     return plan
 
 
-def _refuse_unfit(folder: Path, every: Mapping[str, Path]) -> None:
+def _refuse_unfit(folder: Path, repo_id: str, base: str, every: Mapping[str, Path]) -> None:
     card = every["README.md"].read_text(encoding="utf-8") if "README.md" in every else ""
     missing = {"adapter_config.json", "adapter_model.safetensors"} - every.keys()
     pickles = [name for name, path in every.items() if path.suffix.lower() in PICKLES]
     sent = {name: path for name, path in every.items() if SENT.fullmatch(name)}
     leaking = [name for name, path in sent.items() if TOKEN.search(path.read_text("utf-8", "ignore"))]
+    exaone, (*owner, name) = "exaone" in base.lower(), repo_id.split("/")
     reasons = {
         f"{folder.name} 폴더에 {', '.join(sorted(missing))}이 없습니다. pipeline.save_training이 남긴 "
         "어댑터 폴더인지 확인해 주세요.": missing,
@@ -95,24 +98,18 @@ def _refuse_unfit(folder: Path, every: Mapping[str, Path]) -> None:
         f"{', '.join(pickles)}은 불러올 때 코드를 실행할 수 있는 형식(pickle)입니다. 지우고 다시 해 주세요. "
         "가중치는 safetensors면 충분합니다.": pickles,
         f"{', '.join(leaking)}에 허브 토큰처럼 보이는 글이 있습니다. 지우고 그 토큰은 폐기해 주세요.": leaking,
+        "EXAONE에서 나온 모델의 이름은 EXAONE으로 시작해야 합니다. 예: "
+        + "/".join([*owner, f"EXAONE-{name}"]): exaone and not name.startswith("EXAONE"),
+        "EXAONE의 라이선스는 사본이 가중치를 따라다니기를 요구합니다. 베이스 모델 저장소의 LICENSE 파일을 어댑터 폴더에 "
+        "넣어 주세요.": exaone and not any(file.upper().startswith("LICENSE") for file in every),
     }
     for reason, found in reasons.items():
         if found:
             raise UploadError(reason)
 
 
-def _licence_note(base: str, repo_id: str, every: Mapping[str, Path]) -> str:
-    """What the base's licence asks of this upload, in Korean; UploadError where it is not met."""
-    if "exaone" in base.lower():
-        *owner, name = repo_id.split("/")
-        if not name.startswith("EXAONE"):
-            raise UploadError(
-                f"EXAONE에서 나온 모델의 이름은 EXAONE으로 시작해야 합니다. 예: {'/'.join([*owner, f'EXAONE-{name}'])}"
-            )
-        if not any(file.upper().startswith("LICENSE") for file in every):
-            raise UploadError(
-                "EXAONE의 라이선스는 사본이 가중치를 따라다니기를 요구합니다. 베이스 모델 저장소의 LICENSE 파일을 어댑터 폴더에 넣어 주세요."
-            )
+def _licence_note(base: str) -> str:
+    """What the base's licence asks of whoever uploads, in Korean."""
     spec = next((spec for spec in MODELS.values() if base in (spec.source, spec.location)), None)
     if spec is None:
         return f"[라이선스] 베이스 모델 {base}은 목록에 없습니다. 올려도 되는지 직접 확인해 주세요."

@@ -28,11 +28,6 @@ def _environment() -> Any:
     return environment
 
 
-def render(template: str, **values: Any) -> str:
-    """``template`` (``"comparison.html.j2"``) with ``values``; only ``markupsafe.Markup`` goes in as it is."""
-    return _environment().get_template(template).render(**values)
-
-
 def png(figure: Any, **options: Any) -> str:
     """A matplotlib figure as the ``src`` of an image; the same figure gives the same text."""
     image = io.BytesIO()
@@ -41,9 +36,11 @@ def png(figure: Any, **options: Any) -> str:
 
 
 def write_page(path: str | Path, template: str, **values: Any) -> Path:
-    """``render`` into ``path``, whose folder is created. A lone surrogate has no UTF-8 and becomes "?": a page must
-    not fail on a cut emoji."""
+    """``template`` (``"comparison.html.j2"``) with ``values`` into ``path``, whose folder is created; only
+    ``markupsafe.Markup`` goes in as it is. A lone surrogate has no UTF-8 and becomes "?": a page must not fail on a cut
+    emoji."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(template, **values), encoding="utf-8", errors="replace")
+    page = _environment().get_template(template).render(**values)
+    path.write_text(page, encoding="utf-8", errors="replace")
     return path
