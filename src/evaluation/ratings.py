@@ -138,11 +138,9 @@ def read_ratings(paths: Sequence[str | Path], key: str | Path) -> tuple[list[Rat
             problems.append(
                 f"{rater} 님이 두 번 고른 문항: {', '.join(map(str, sorted(twice)))}. 하나만 남겨 주세요."
             )
-        ratings += [
-            Rating(rater, number, answers[number][0])
-            for number in numbers
-            if len(set(answers.get(number, []))) == 1
-        ]
+        for number in numbers:
+            if len(choices := set(answers.get(number, []))) == 1:
+                ratings.append(Rating(rater, number, choices.pop()))
         if empty := [number for number in numbers if number not in answers]:
             state = "비워 두었거나 읽지 못한" if rater in cut else "비워 둔"
             problems.append(f"{rater} 님이 {state} 문항 {len(empty)}개: {', '.join(map(str, empty))}")

@@ -44,7 +44,13 @@ def paired_differences(
     """
     names = list(base)
     for name in names:
-        _check(name, base[name], tuned[name], groups)
+        sides = {"앞 시스템의 점수": base[name], "뒤 시스템의 점수": tuned[name]}
+        check_lengths(sides if groups is None else {**sides, "묶음": groups})
+        if not all(np.isfinite(np.asarray(side, dtype=float)).all() for side in sides.values()):
+            raise ValueError(
+                f"점수에 숫자가 아닌 값(NaN이나 무한대)이 있습니다({name}). "
+                "그 값이 나온 질문을 찾아 고치거나 두 시스템에서 함께 빼 주세요."
+            )
     groups = range(len(base[names[0]])) if groups is None else groups
     order = {group: place for place, group in enumerate(dict.fromkeys(groups))}
     labels = np.array([order[group] for group in groups])
@@ -114,16 +120,6 @@ def _tail(n_groups: int) -> float:
         return 0.0
     quantile = t.ppf((1 - LEVEL) / 2, n_groups - 1)
     return float(norm.cdf(np.sqrt(n_groups / (n_groups - 1)) * quantile))
-
-
-def _check(name: str, base: np.ndarray, tuned: np.ndarray, groups: Sequence[Hashable] | None) -> None:
-    sides = {"앞 시스템의 점수": base, "뒤 시스템의 점수": tuned}
-    check_lengths(sides if groups is None else {**sides, "묶음": groups})
-    if not all(np.isfinite(np.asarray(side, dtype=float)).all() for side in sides.values()):
-        raise ValueError(
-            f"점수에 숫자가 아닌 값(NaN이나 무한대)이 있습니다({name}). "
-            "그 값이 나온 질문을 찾아 고치거나 두 시스템에서 함께 빼 주세요."
-        )
 
 
 def units(groups: Sequence[Hashable]) -> list[Hashable]:

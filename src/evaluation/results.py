@@ -4,8 +4,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import numpy as np
-
 from src.data.text import pad, width
 from src.scoring.metrics import METRICS
 
@@ -38,16 +36,8 @@ class Difference:
     @property
     def judgement(self) -> str:
         """나아짐 or 나빠짐 where the interval excludes 0 and the p-value is at most ``ALPHA``, else 차이 불확실; 같음
-        where no draw showed any difference. Both are asked: with few groups either alone is bold.
-
-        Raises:
-            ValueError: a NaN, which would pass for outside of everything.
-        """
+        where no draw showed any difference. Both are asked: with few groups either alone is bold."""
         low, high = self.interval
-        if not np.isfinite([low, high, self.p_value]).all():
-            raise ValueError(
-                f"{self.metric}의 구간이나 p값이 숫자가 아닙니다(NaN). 답과 정답의 점수를 확인해 주세요."
-            )
         if low == high == 0:
             return "같음"
         if low <= 0 <= high or self.p_value > ALPHA:

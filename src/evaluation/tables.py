@@ -14,12 +14,8 @@ from src.scoring.tokenizers import TOKENIZERS, check_lengths
 
 
 def _cells(entry: Difference) -> dict[str, Any]:
-    return {
-        "튜닝한 모델": entry.tuned,
-        "차이": entry.difference,
-        "95% 하한": entry.interval[0],
-        "95% 상한": entry.interval[1],
-    }
+    low, high = entry.interval
+    return {"튜닝한 모델": entry.tuned, "차이": entry.difference, "95% 하한": low, "95% 상한": high}
 
 
 def comparison_table(result: Comparison) -> Any:

@@ -1,9 +1,7 @@
 """The adapter that RAFT is compared with: trained on golden documents alone, without distractors."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 from src.data.corpus import read_corpus
 from src.data.schemas import RaftRecord
@@ -11,10 +9,6 @@ from src.pipeline import adapter_dir, convert_splits, load_clean_records, train_
 from src.profiles import Profile
 from src.qlora.loading import load_tokenizer
 from src.qlora.memory import GIB, estimate_vram
-
-if TYPE_CHECKING:
-    from peft import PeftModel
-
 
 GOLDEN_ONLY = "golden_only"  # the second adapter's name, and its folder
 
@@ -51,8 +45,8 @@ def train_golden_only(profile: Profile) -> None:
     train_adapter(golden_only_profile(profile), records, output_dir=profile.artifacts_dir / GOLDEN_ONLY)
 
 
-def add_golden_only(model: PeftModel, profile: Profile) -> PeftModel:
-    """``model`` with a second adapter, ``GOLDEN_ONLY``, beside the first one, which stays the active one.
+def add_golden_only(model: Any, profile: Profile) -> Any:
+    """``model`` (a ``PeftModel``) with a second adapter, ``GOLDEN_ONLY``, beside the first one, which stays the active one.
 
     It is trained now where it is missing or older than the first: equal model, questions, epochs and learning rate;
     shorter prompts, no distractor and no question without an answer.

@@ -23,9 +23,6 @@ CHECKS = ("exact_duplicate", "near_duplicate", "groundedness", "relevance", "per
 NEAR_DUPLICATE, MIN_GROUNDEDNESS, MIN_RELEVANCE = 0.85, 0.8, 0.6  # what a record is taken away by
 
 
-# --- Lengths and balance ---------------------------------------------------------------------------------------
-
-
 def token_length_stats(records: Sequence[RaftRecord], *, limit: int | None = None) -> dict[str, float]:
     """Tokens a record: mean, median, p95, max, a sequence length (the next multiple of 64) that cuts none, and
     how many records are over ``limit``."""
@@ -72,9 +69,6 @@ def rebalance(records: Sequence[Record], *, strategy: str, seed: int = 0) -> lis
             result += group + rng.choices(group, k=max(sizes) - len(group))
     rng.shuffle(result)
     return result
-
-
-# --- All together ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """Is the answer right? Whether it stands in its document, and whether it answers what was asked.
 
-Both checks work on ``RaftRecord`` and ``RawSample`` alike and measure overlap of characters, not meaning: cheap,
-explainable, and wrong now and then. What cannot be judged (a record whose golden document was left out holds no
-evidence) is None.
+Both measure overlap of characters, not meaning. What cannot be judged (a record whose golden document was left out
+holds no evidence) is None.
 """
 
 import math

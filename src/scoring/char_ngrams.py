@@ -77,7 +77,6 @@ class CharNgramTfidf(InputModule):
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any) -> Self:
-        model = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, local_files_only=True))
-        return cls.load_torch_weights(
-            model_name_or_path, subfolder=subfolder, local_files_only=True, model=model
-        )
+        here = {"subfolder": subfolder, "local_files_only": True}
+        model = cls(**cls.load_config(model_name_or_path, **here))
+        return cls.load_torch_weights(model_name_or_path, model=model, **here)

@@ -1,21 +1,16 @@
 """Sentence vectors: the profile's embedder, loaded and named for what it measures."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.profiles import ROOT, Profile
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 OVERLAP_LABEL = "글자 겹침(문자 n-gram TF-IDF) — 의미가 아닙니다"
 
 
-def load_embedder(profile: Profile | str) -> SentenceTransformer:
-    """The profile's embedder, ready for ``.encode(texts)``.
+def load_embedder(profile: Profile | str) -> Any:
+    """The profile's embedder, a ``SentenceTransformer`` ready for ``.encode(texts)``.
 
     ``profile.embedder`` (or a name given directly) is a path below the checkout where that exists, else a hub id.
     E5 models were trained with "query: " before every text (arXiv 2212.03533 §4); both sides of a symmetric

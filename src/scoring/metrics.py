@@ -93,13 +93,10 @@ def load_metric(name: str, **options: Any) -> Any:
 
     class KoreanMetric(evaluate.Metric):
         def _info(self) -> evaluate.MetricInfo:
-            text = datasets.Value("string")
-            return evaluate.MetricInfo(
-                description=function.__doc__ or name,
-                citation="",
-                inputs_description="predictions, references: list[str]",
-                features=datasets.Features({"predictions": text, "references": text}),
+            texts = datasets.Features(
+                {side: datasets.Value("string") for side in ("predictions", "references")}
             )
+            return evaluate.MetricInfo(description=function.__doc__, citation="", features=texts)
 
         def add(self, *, prediction: Any = None, reference: Any = None, **rest: Any) -> None:
             """One answer and its reference."""  # evaluate appends to these docstrings
