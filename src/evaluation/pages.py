@@ -32,9 +32,8 @@ def plot_comparison(result: Comparison) -> Any:
         heights["few_shot"] = {name: entry.base for name, entry in result.few_shot.items()}
     heights["tuned"] = result.scores
     small, large = ([name for name in result.metrics if METRICS[name].top == top] for top in (1, 100))
-    figure, axes = plt.subplots(
-        1, 2, figsize=(13, 4.8), width_ratios=[len(small), 1 + len(large)], layout="constrained"
-    )
+    ratios = [len(small), 1 + len(large)]
+    figure, axes = plt.subplots(1, 2, figsize=(13, 4.8), width_ratios=ratios, layout="constrained")
     width = 0.8 / len(heights)
     for axis, names in zip(axes, (small, large), strict=True):
         for place, (system, scores) in enumerate(heights.items()):
@@ -50,9 +49,8 @@ def plot_comparison(result: Comparison) -> Any:
     lowest = min(0.0, *(scores[name] for scores in heights.values() for name in small))
     axes[0].set(ylim=(lowest, 1.05), ylabel="점수(0–1)", title=f"질문 {result.n:,}개, 선은 차이의 95% 구간")
     axes[1].set(ylim=(0, 105), ylabel="점수(0–100)")
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(heights), frameon=False
-    )
+    named = axes[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper right", ncols=len(heights), frameon=False)
     plt.close(figure)  # a notebook shows the returned figure once, not twice
     return figure
 
@@ -142,15 +140,13 @@ def _question(row: Mapping[str, Any], context: Sequence[str]) -> dict[str, Any]:
     for system, column in (("베이스 모델", "베이스"), ("예시를 준 베이스", "예시"), ("튜닝한 모델", "튜닝")):
         if (score := row.get(f"{column} 점수")) is not None:
             pieces, missing = mark_overlap(row[f"{system}의 답"], row["정답"])
-            gain = row["차이"] if column == "튜닝" else None
-            answers.append(
-                {"system": system, "score": score, "gain": gain, "pieces": pieces, "missing": missing}
-            )
+            answers.append({"system": system, "score": score, "pieces": pieces, "missing": missing})
     return {
         "text": row["질문"],
         "reference": row["정답"],
         "answerable": row["답 있음"],
         "kind": "up" if row["차이"] > 0 else "down" if row["차이"] < 0 else "",
+        "gain": row["차이"],
         "answers": answers,
         "context": context,
     }

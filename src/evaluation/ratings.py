@@ -40,9 +40,6 @@ class Rating(NamedTuple):
     choice: str
 
 
-# --- Out -------------------------------------------------------------------------------------------------------
-
-
 def write_rating_sheet(
     folder: str | Path,
     records: Sequence[RaftRecord],
@@ -92,9 +89,6 @@ def write_rating_sheet(
     sheet.key.parent.mkdir(exist_ok=True)
     sheet.key.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return sheet
-
-
-# --- And back --------------------------------------------------------------------------------------------------
 
 
 def read_ratings(paths: Sequence[str | Path], key: str | Path) -> tuple[list[Rating], list[str]]:

@@ -55,10 +55,7 @@ def paired_differences(
     order = {group: place for place, group in enumerate(dict.fromkeys(groups))}
     labels = np.array([order[group] for group in groups])
     columns = np.cumsum([base[name].shape[1] for name in names])[:-1]
-    before, after = (
-        _sum_by_group(np.column_stack([side[name] for name in names]).astype(float), labels)
-        for side in (base, tuned)
-    )
+    before, after = (_sum_by_group([side[name] for name in names], labels) for side in (base, tuned))
     total_before, total_after = before.sum(axis=0), after.sum(axis=0)
 
     def scores(sums: np.ndarray) -> np.ndarray:  # (…, all k) -> (…, metrics)
@@ -127,7 +124,8 @@ def units(groups: Sequence[Hashable]) -> list[Hashable]:
     return list(groups) if len(set(groups)) > 1 else list(range(len(groups)))
 
 
-def _sum_by_group(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _sum_by_group(columns: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    values = np.column_stack(columns).astype(float)
     sums = np.zeros((labels.max() + 1, values.shape[1]))
     np.add.at(sums, labels, values)
     return sums

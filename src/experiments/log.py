@@ -76,16 +76,14 @@ def read_experiments(folder: str | Path) -> Any:
     import pandas as pd
 
     lines_file = Path(folder) / "experiments.jsonl"
-    if not lines_file.exists():
-        return pd.DataFrame()
     damaged: list[tuple[int, bytes]] = []
-    rows = read_jsonl(lines_file, damaged=damaged)
+    rows = read_jsonl(lines_file, damaged=damaged) if lines_file.exists() else []
     for number, _ in damaged:
         warnings.warn(
             f"{lines_file.name} {number}번째 줄을 읽을 수 없어 건너뛰었습니다. 파일을 열어 그 줄을 지워 주세요.",
             stacklevel=2,
         )
-    return pd.json_normalize(rows) if rows else pd.DataFrame()
+    return pd.json_normalize(rows)
 
 
 def experiment_row(
@@ -96,15 +94,8 @@ def experiment_row(
     metrics: Mapping[str, float] | None = None,
     remark: str = "",
 ) -> dict[str, Any]:
-    """A run as one row for ``log_experiment``.
-
-    Args:
-        profile: the settings that the run used.
-        log: what ``pipeline.train_adapter`` returned.
-        data: ``describe_data`` of the files.
-        metrics: scores beside the lowest validation loss.
-        remark: why this was run; a machine can write down everything else.
-    """
+    """A run as one row for ``log_experiment``: ``log`` is what ``pipeline.train_adapter`` returned, ``data``
+    ``describe_data`` of the files, ``metrics`` scores beside the lowest validation loss, ``remark`` why it was run."""
     return {
         "data": {**data, "train_records": log["train_records"]},
         "model": log["model"],

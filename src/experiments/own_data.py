@@ -104,9 +104,8 @@ def _require_fields(source: str | Path, rows: Sequence[Mapping[str, Any]], field
     free = [column for column, filled in columns.items() if filled and column not in fields.values()]
     bare = {column: "".join(column.split()).lower().replace("_", "") for column in free}
     guesses = {name: next((c for c in free if bare[c] in _GUESSES[name]), None) for name in missing}
-    lines = [
-        f"{_name(source)}에서 {', '.join(f'{n}({_MEANING[n]})' for n in missing)}을(를) 찾지 못했습니다."
-    ]
+    wanted = ", ".join(f"{name}({_MEANING[name]})" for name in missing)
+    lines = [f"{_name(source)}에서 {wanted}을(를) 찾지 못했습니다."]
     if columns:
         lines.append(f"이 파일의 칸: {', '.join(columns)}")
     named = {**fields, **{name: column or "칸 이름" for name, column in guesses.items()}}

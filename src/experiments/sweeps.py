@@ -96,7 +96,6 @@ def sweep_table(runs: Sequence[Run]) -> Any:
 def save_card(run: Run, comparison: Comparison, *, source: str, licence: str) -> Path:
     """The adapter's model card with its scores on the test split and what may be done with the data."""
     path = run.folder / "adapter" / "README.md"
-    path.write_text(
-        model_card(run.profile, run.log, comparison, source=f"{source}; {licence}"), encoding="utf-8"
-    )
+    card = model_card(run.profile, run.log, comparison, source=f"{source}; {licence}")
+    path.write_text(card, encoding="utf-8")
     return path

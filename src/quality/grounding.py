@@ -118,22 +118,19 @@ def _learn(
 ) -> list[dict[str, float]]:
     """For each record the pairs in the evidence of most other groups that ask in the same words, by how rare they are
     elsewhere; empty with too few such groups."""
-    asked: dict[str, dict[str, dict[str, None]]] = defaultdict(
-        dict
-    )  # wording -> group -> pairs of its evidence
+    # wording -> group -> pairs of its evidence: a dict, not a set, so that sums over them come out the same in every run
+    asked: dict[str, dict[str, dict[str, None]]] = defaultdict(dict)
     told: Counter[str] = Counter()
     total = 1
     for record, sentences, held in zip(records, documents, evidence, strict=True):
         if held:
             texts = [_without_name(sentences[i], record.group_id) for i in sorted(held)]
-            # A dict, not a set: sums over its order come out the same in every run.
             pairs = dict.fromkeys(pair for text in texts for pair in character_pairs(text))
             asked[_wording(record)].setdefault(record.group_id, pairs)
             told.update(pairs.keys())
             total += 1
     common = {
-        wording: Counter(pair for pairs in groups.values() for pair in pairs)
-        for wording, groups in asked.items()
+        wording: Counter(pair for pairs in of.values() for pair in pairs) for wording, of in asked.items()
     }
     result = []
     for record in records:

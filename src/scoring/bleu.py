@@ -1,8 +1,4 @@
-"""BLEU and chrF by sacrebleu, with Korean tokenization, a signature, and statistics that can be resampled.
-
-Every function takes two lists of the same length, never raises on an empty, long or odd *answer*, and gives the
-values a sample with ``per_sample=True``.
-"""
+"""BLEU and chrF by sacrebleu, with Korean tokenization, a signature, and statistics that can be resampled."""
 
 from functools import cache
 from typing import Any

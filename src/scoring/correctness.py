@@ -1,8 +1,4 @@
-"""Right or wrong: exact match, KorQuAD's rules, answer contained, abstention. None of it needs a tokenizer.
-
-Every function takes two lists of the same length, never raises on an empty, long or odd *answer*, and gives the
-values a sample with ``per_sample=True``.
-"""
+"""Right or wrong: exact match, KorQuAD's rules, answer contained, abstention. None of it needs a tokenizer."""
 
 import re
 import string

@@ -26,9 +26,8 @@ def load_embedder(profile: Profile | str) -> Any:
     if (folder / "modules.json").is_file():
         # sentence-transformers asks for trust_remote_code before it imports a class that is not its own, even from
         # a local folder. The flag is given only where the folder names nothing but this checkout's module.
-        return SentenceTransformer(
-            str(folder), device="cpu", local_files_only=True, trust_remote_code=_only_our_modules(folder)
-        )
+        ours = _only_our_modules(folder)
+        return SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=ours)
     try:
         return SentenceTransformer(name, **_prompt_options(name))
     except OSError as error:

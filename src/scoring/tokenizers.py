@@ -61,12 +61,8 @@ def _sacrebleu(tokenize: str = "ko-mecab", max_ngram_order: int = 4) -> Any:
     return BLEU(tokenize=tokenize, max_ngram_order=max_ngram_order)
 
 
-def _mecab(text: str) -> list[str]:
-    return _sacrebleu().tokenizer(clean(text)).split()  # cached there, so BLEU finds these again
-
-
 TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
-    "mecab": _mecab,
+    "mecab": lambda text: _sacrebleu().tokenizer(clean(text)).split(),  # cached there: BLEU finds these again
     "eojeol": lambda text: clean(text).split(),  # words between white space
     "char": lambda text: [character for character in clean(text) if not character.isspace()],
 }

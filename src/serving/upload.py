@@ -90,6 +90,7 @@ def _refuse_unfit(folder: Path, repo_id: str, base: str, every: Mapping[str, Pat
     sent = {name: path for name, path in every.items() if SENT.fullmatch(name)}
     leaking = [name for name, path in sent.items() if TOKEN.search(path.read_text("utf-8", "ignore"))]
     exaone, (*owner, name) = "exaone" in base.lower(), repo_id.split("/")
+    example = "/".join([*owner, f"EXAONE-{name}"])
     reasons = {
         f"{folder.name} 폴더에 {', '.join(sorted(missing))}이 없습니다. pipeline.save_training이 남긴 "
         "어댑터 폴더인지 확인해 주세요.": missing,
@@ -98,8 +99,8 @@ def _refuse_unfit(folder: Path, repo_id: str, base: str, every: Mapping[str, Pat
         f"{', '.join(pickles)}은 불러올 때 코드를 실행할 수 있는 형식(pickle)입니다. 지우고 다시 해 주세요. "
         "가중치는 safetensors면 충분합니다.": pickles,
         f"{', '.join(leaking)}에 허브 토큰처럼 보이는 글이 있습니다. 지우고 그 토큰은 폐기해 주세요.": leaking,
-        "EXAONE에서 나온 모델의 이름은 EXAONE으로 시작해야 합니다. 예: "
-        + "/".join([*owner, f"EXAONE-{name}"]): exaone and not name.startswith("EXAONE"),
+        f"EXAONE에서 나온 모델의 이름은 EXAONE으로 시작해야 합니다. 예: {example}": exaone
+        and not name.startswith("EXAONE"),
         "EXAONE의 라이선스는 사본이 가중치를 따라다니기를 요구합니다. 베이스 모델 저장소의 LICENSE 파일을 어댑터 폴더에 "
         "넣어 주세요.": exaone and not any(file.upper().startswith("LICENSE") for file in every),
     }
