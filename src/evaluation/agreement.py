@@ -1,7 +1,5 @@
 """What raters' choices add up to: which model people prefer, with an interval, and how far the raters agree."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -38,12 +36,11 @@ def summarize_ratings(ratings: Sequence[Rating], key: str | Path) -> dict[str, A
         votes.setdefault(rating.number, Counter())[sides.get(rating.choice, "tie")] += 1
     leads = [count["tuned"] - count["base"] for count in votes.values()]
     tuned, base = sum(lead > 0 for lead in leads), sum(lead < 0 for lead in leads)
-    preference = interval = p_value = None
+    outcome = dict.fromkeys(("preference", "interval", "p_value"))
     if tuned + base:
         test = binomtest(tuned, tuned + base)
-        span = test.proportion_ci(method="wilson")
-        preference, interval = tuned / (tuned + base), [float(span.low), float(span.high)]
-        p_value = float(test.pvalue)
+        interval = [float(end) for end in test.proportion_ci(method="wilson")]
+        outcome = {"preference": test.statistic, "interval": interval, "p_value": float(test.pvalue)}
     chosen = Counter(rating.choice for rating in ratings)
     decided = chosen["A"] + chosen["B"]
     return {
@@ -55,9 +52,7 @@ def summarize_ratings(ratings: Sequence[Rating], key: str | Path) -> dict[str, A
         "base": base,
         "tie": len(votes) - tuned - base,
         "equal_answers": content["equal_answers"],
-        "preference": preference,
-        "interval": interval,
-        "p_value": p_value,
+        **outcome,
         "chose_a": chosen["A"] / decided if decided else None,
         **_agreement(ratings),
     }

@@ -1,7 +1,5 @@
 """Two or three systems on the same questions: scores, differences with intervals and tests."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +10,7 @@ from src.evaluation.resampling import EXACT_GROUPS, paired_differences, units
 from src.evaluation.results import SYSTEMS, Comparison
 from src.scoring.bleu import signatures
 from src.scoring.metrics import METRICS, sample_scores
-from src.scoring.rouge import ROUGE_TYPES, compute_rouge
+from src.scoring.rouge import compute_rouge
 from src.scoring.tokenizers import check_lengths
 
 
@@ -43,21 +41,22 @@ def compare_systems(
         sides["few_shot"] = few_shot_answers
     scored = score_sides(sides, records, embedder)
     groups = question_groups(records)
-    settings = {"groups": groups, "n_resamples": n_bootstrap, "seed": seed}
+    differences = {
+        name: paired_differences(side, scored["tuned"], groups=groups, n_resamples=n_bootstrap, seed=seed)
+        for name, side in scored.items()
+        if name != "tuned"
+    }
     n_groups = len(set(groups))
     counted = f"{n_groups} groups of {len(records)} questions"
     drawn = f"{counted}, n={n_bootstrap}, seed={seed}"
     exchanged = f"{counted}, all {2**n_groups} exchanges" if n_groups <= EXACT_GROUPS else drawn
-    few_shot = None
-    if few_shot_answers is not None:
-        few_shot = paired_differences(scored["few_shot"], scored["tuned"], **settings)
     n_answerable = sum(record.answerable for record in records)
     return Comparison(
         n=len(records),
         n_groups=n_groups,
         n_answerable=n_answerable,
         n_unanswerable=len(records) - n_answerable,
-        metrics=paired_differences(scored["base"], scored["tuned"], **settings),
+        metrics=differences["base"],
         signatures={
             "rouge": "rouge_score|tok:ko-mecab|measure:f1",
             **signatures(),
@@ -65,7 +64,7 @@ def compare_systems(
             "p_value": f"paired randomization, two-sided, {exchanged}",
         },
         embedder=(embedder_name or type(embedder).__name__) if embedder is not None else None,
-        few_shot=few_shot,
+        few_shot=differences.get("few_shot"),
     )
 
 
@@ -87,12 +86,10 @@ def score_sides(
         if metric.counts:
             columns[name] = metric.counts[0](answers, references)
             continue
-        if name in ROUGE_TYPES:
-            values = rouge[name]
-        elif name == "cosine_similarity":  # float32 sums differ with the batch
-            values = np.round(sample_scores(name, answers, references, embedder=embedder), 6)
-        else:
-            values = sample_scores(name, answers, references)
+        options = {"embedder": embedder} if name == "cosine_similarity" else {}
+        values = rouge.get(name) or sample_scores(name, answers, references, **options)
+        if options:
+            values = np.round(values, 6)  # float32 sums differ with the batch
         columns[name] = np.column_stack([values * asked, asked])
     return {
         system: {name: column[place : place + len(records)] for name, column in columns.items()}

@@ -5,8 +5,6 @@ a retriever. Here the same questions are asked for several k: as the retriever f
 holds the answer taken away, so that to abstain is right.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,30 +35,22 @@ def open_book_records(
     documents go until it does. Where the golden document is not shown the record is unanswerable and its answer an
     abstention. ``without_answer`` takes away, before the top k, every document that holds the answer.
     """
+    room = profile.max_seq_length - profile.max_new_tokens
     result = []
     for record in records:
         hits = [text for text, _ in retriever.retrieve(record.question, 10**6 if without_answer else k)]
         if without_answer:
-            hits = [text for text in hits if not _answers(text, record)]
-        shown = _fit(record, hits[:k], tokenizer, profile.max_seq_length - profile.max_new_tokens)
-        rank = golden_rank(record, shown)
-        found = {"golden_index": rank - 1 if rank else None, "answerable": rank is not None}
-        exam = record.model_copy(update={"context": shown, "cot": None, **found})
+            held = [golden_rank(record, [text]) or holds_answer(text, record.answer) for text in hits]
+            hits = [text for text, holds in zip(hits, held, strict=True) if not holds]
+        exam = record.model_copy(update={"context": hits[:k], "cot": None, "answer": ""})
+        while len(exam.context) > 1 and count_tokens(exam, tokenizer) > room:
+            exam.context = exam.context[:-1]
+        rank = golden_rank(record, exam.context)
+        exam.answerable, exam.golden_index = rank is not None, rank - 1 if rank else None
         exam.answer = record.answer if rank else ABSTENTION
         exam.n_tokens = count_tokens(exam, tokenizer)
         result.append(exam)
     return result
-
-
-def _answers(document: str, record: RaftRecord) -> bool:
-    return golden_rank(record, [document]) is not None or holds_answer(document, record.answer)
-
-
-def _fit(record: RaftRecord, documents: list[str], tokenizer: Any, limit: int) -> list[str]:
-    prompt = {"instruction": record.instruction, "question": record.question, "answer": "", "cot": None}
-    while len(documents) > 1 and count_tokens({**prompt, "context": documents}, tokenizer) > limit:
-        documents = documents[:-1]
-    return documents
 
 
 def is_right(record: RaftRecord, answer: str) -> bool:
@@ -112,11 +102,7 @@ def compare_right(table: Any, base: str, tuned: str, *, n_resamples: int, seed: 
     result = {}
     for exam, part in table.groupby("시험", sort=False):
         sides = [part[part["모델"] == system] for system in (base, tuned)]
-        result[exam] = paired_difference(
-            *(side["맞음"].to_numpy(dtype=float) for side in sides),
-            "answer_contained",
-            groups=units(list(sides[0]["제품"])),
-            n_resamples=n_resamples,
-            seed=seed,
-        )
+        right = [side["맞음"].to_numpy(dtype=float) for side in sides]
+        draws = {"groups": units(list(sides[0]["제품"])), "n_resamples": n_resamples, "seed": seed}
+        result[exam] = paired_difference(*right, "answer_contained", **draws)
     return result

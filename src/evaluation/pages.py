@@ -1,9 +1,5 @@
 """A comparison to look at: the chart, and a page with every question's answers side by side."""
 
-from __future__ import annotations
-
-import base64
-import io
 import re
 import unicodedata
 from collections import Counter
@@ -19,7 +15,7 @@ from src.evaluation.results import SYSTEMS, Comparison
 from src.evaluation.tables import comparison_table, sample_table
 from src.scoring.metrics import METRICS
 from src.scoring.tokenizers import TOKENIZERS
-from src.templates import write_page
+from src.templates import png, write_page
 
 COLORS = {"base": "#9aa5b1", "few_shot": "#e0a84e", "tuned": "#2f6fde"}
 FEW = 3  # questions shown unfolded at either end
@@ -36,9 +32,8 @@ def plot_comparison(result: Comparison) -> Any:
         heights["few_shot"] = {name: entry.base for name, entry in result.few_shot.items()}
     heights["tuned"] = result.scores
     small, large = ([name for name in result.metrics if METRICS[name].top == top] for top in (1, 100))
-    figure, axes = plt.subplots(
-        1, 2, figsize=(13, 4.8), width_ratios=[len(small), 1 + len(large)], layout="constrained"
-    )
+    ratios = [len(small), 1 + len(large)]
+    figure, axes = plt.subplots(1, 2, figsize=(13, 4.8), width_ratios=ratios, layout="constrained")
     width = 0.8 / len(heights)
     for axis, names in zip(axes, (small, large), strict=True):
         for place, (system, scores) in enumerate(heights.items()):
@@ -54,9 +49,8 @@ def plot_comparison(result: Comparison) -> Any:
     lowest = min(0.0, *(scores[name] for scores in heights.values() for name in small))
     axes[0].set(ylim=(lowest, 1.05), ylabel="점수(0–1)", title=f"질문 {result.n:,}개, 선은 차이의 95% 구간")
     axes[1].set(ylim=(0, 105), ylabel="점수(0–100)")
-    figure.legend(
-        *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(heights), frameon=False
-    )
+    named = axes[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper right", ncols=len(heights), frameon=False)
     plt.close(figure)  # a notebook shows the returned figure once, not twice
     return figure
 
@@ -100,19 +94,12 @@ def comparison_page(
     with the largest loss, all others folded by gain, no change and loss; then chart, the tables in ``parts`` (heading
     to pandas table) and how it was measured. A question has its answers side by side, words that the reference has
     marked and missing ones listed. Whatever a model or a file wrote is escaped."""
-    image = io.BytesIO()
-    plot_comparison(result).savefig(image, format="png", dpi=100, metadata={"Software": None})
     samples = sample_table(records, base_answers, tuned_answers, few_shot_answers=few_shot_answers)
     gain = samples["차이"]
     rest = {"나아진": samples[gain > 0], "점수가 같은": samples[gain == 0], "나빠진": samples[gain < 0][::-1]}
     first = {word: rest[word].drop_duplicates("정답")[:FEW] for word in ("나아진", "나빠진")}
     rest |= {word: rest[word].drop(part.index) for word, part in first.items()}
-
-    def shown(groups: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-        return {
-            word: [_question(row, records[place].context) for place, row in part.iterrows()]
-            for word, part in groups.items()
-        }
+    shown = {place: _question(row, records[place].context) for place, row in samples.iterrows()}
 
     return write_page(
         path,
@@ -120,17 +107,16 @@ def comparison_page(
         title="베이스 모델과 튜닝한 모델의 비교",
         verdict=result.verdict.splitlines(),
         summary=_cells(result.rows()),
-        unfolded=shown(first),
-        folded=shown(rest),
-        chart=base64.b64encode(image.getvalue()).decode(),
-        parts={heading: _cells(_records(table)) for heading, table in (parts or {}).items()},
-        figures=_cells(_records(comparison_table(result))),
+        unfolded={word: [shown[place] for place in part.index] for word, part in first.items()},
+        folded={word: [shown[place] for place in part.index] for word, part in rest.items()},
+        chart=png(plot_comparison(result), dpi=100),
+        parts={
+            heading: _cells(table.reset_index().to_dict("records"))
+            for heading, table in (parts or {}).items()
+        },
+        figures=_cells(comparison_table(result).reset_index().to_dict("records")),
         signatures={"코사인 유사도": result.embedder or "재지 않음", **result.signatures},
     )
-
-
-def _records(table: Any) -> list[dict[str, Any]]:
-    return table.reset_index().to_dict("records")
 
 
 def _cells(rows: Sequence[Mapping[str, Any]]) -> list[list[tuple[str, str]]]:
@@ -154,15 +140,13 @@ def _question(row: Mapping[str, Any], context: Sequence[str]) -> dict[str, Any]:
     for system, column in (("베이스 모델", "베이스"), ("예시를 준 베이스", "예시"), ("튜닝한 모델", "튜닝")):
         if (score := row.get(f"{column} 점수")) is not None:
             pieces, missing = mark_overlap(row[f"{system}의 답"], row["정답"])
-            gain = row["차이"] if column == "튜닝" else None
-            answers.append(
-                {"system": system, "score": score, "gain": gain, "pieces": pieces, "missing": missing}
-            )
+            answers.append({"system": system, "score": score, "pieces": pieces, "missing": missing})
     return {
         "text": row["질문"],
         "reference": row["정답"],
         "answerable": row["답 있음"],
         "kind": "up" if row["차이"] > 0 else "down" if row["차이"] < 0 else "",
+        "gain": row["차이"],
         "answers": answers,
         "context": context,
     }

@@ -5,8 +5,6 @@ in the key, a file of its own that raters do not get. The reference is not shown
 models was trained on. Ratings that are missing or cannot be understood are named, never guessed or left out unsaid.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random
@@ -42,9 +40,6 @@ class Rating(NamedTuple):
     choice: str
 
 
-# --- Out -------------------------------------------------------------------------------------------------------
-
-
 def write_rating_sheet(
     folder: str | Path,
     records: Sequence[RaftRecord],
@@ -74,15 +69,11 @@ def write_rating_sheet(
     tuned_first = [place < (len(drawn) + rng.randrange(2)) // 2 for place in range(len(drawn))]
     rng.shuffle(tuned_first)
     items, key = [], {}
-    for number, ((record, base, tuned), first) in enumerate(zip(drawn, tuned_first, strict=True), start=1):
-        sides = (tuned, base) if first else (base, tuned)
+    for number, ((record, *answers), first) in enumerate(zip(drawn, tuned_first, strict=True), start=1):
+        sides = list(zip(("base", "tuned"), answers, strict=True))[:: -1 if first else 1]
         documents = "\n".join(f"[문서 {i}] {text}" for i, text in enumerate(record.context, start=1))
-        items.append([str(number), record.question, documents, *sides])
-        key[str(number)] = {
-            "id": record.id,
-            "A": "tuned" if first else "base",
-            "B": "base" if first else "tuned",
-        }
+        items.append([str(number), record.question, documents, *(answer for _, answer in sides)])
+        key[str(number)] = {"id": record.id, "A": sides[0][0], "B": sides[1][0]}
     # A letter first: a spreadsheet would rewrite an id that looks like a number (12345e6).
     name = "s" + hashlib.sha256(json.dumps(items).encode()).hexdigest()[:11]
     folder = Path(folder)
@@ -98,9 +89,6 @@ def write_rating_sheet(
     sheet.key.parent.mkdir(exist_ok=True)
     sheet.key.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return sheet
-
-
-# --- And back --------------------------------------------------------------------------------------------------
 
 
 def read_ratings(paths: Sequence[str | Path], key: str | Path) -> tuple[list[Rating], list[str]]:
@@ -144,11 +132,9 @@ def read_ratings(paths: Sequence[str | Path], key: str | Path) -> tuple[list[Rat
             problems.append(
                 f"{rater} 님이 두 번 고른 문항: {', '.join(map(str, sorted(twice)))}. 하나만 남겨 주세요."
             )
-        ratings += [
-            Rating(rater, number, answers[number][0])
-            for number in numbers
-            if len(set(answers.get(number, []))) == 1
-        ]
+        for number in numbers:
+            if len(choices := set(answers.get(number, []))) == 1:
+                ratings.append(Rating(rater, number, choices.pop()))
         if empty := [number for number in numbers if number not in answers]:
             state = "비워 두었거나 읽지 못한" if rater in cut else "비워 둔"
             problems.append(f"{rater} 님이 {state} 문항 {len(empty)}개: {', '.join(map(str, empty))}")

@@ -6,8 +6,6 @@ of *other products*, not of other questions about these. With a group for every 
 bootstrap over questions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -46,15 +44,18 @@ def paired_differences(
     """
     names = list(base)
     for name in names:
-        _check(name, base[name], tuned[name], groups)
+        sides = {"앞 시스템의 점수": base[name], "뒤 시스템의 점수": tuned[name]}
+        check_lengths(sides if groups is None else {**sides, "묶음": groups})
+        if not all(np.isfinite(np.asarray(side, dtype=float)).all() for side in sides.values()):
+            raise ValueError(
+                f"점수에 숫자가 아닌 값(NaN이나 무한대)이 있습니다({name}). "
+                "그 값이 나온 질문을 찾아 고치거나 두 시스템에서 함께 빼 주세요."
+            )
     groups = range(len(base[names[0]])) if groups is None else groups
     order = {group: place for place, group in enumerate(dict.fromkeys(groups))}
     labels = np.array([order[group] for group in groups])
     columns = np.cumsum([base[name].shape[1] for name in names])[:-1]
-    before, after = (
-        _sum_by_group(np.column_stack([side[name] for name in names]).astype(float), labels)
-        for side in (base, tuned)
-    )
+    before, after = (_sum_by_group([side[name] for name in names], labels) for side in (base, tuned))
     total_before, total_after = before.sum(axis=0), after.sum(axis=0)
 
     def scores(sums: np.ndarray) -> np.ndarray:  # (…, all k) -> (…, metrics)
@@ -66,13 +67,21 @@ def paired_differences(
     moved = _flips(len(before), n_resamples, seed) @ (after - before)  # what the first side gains
     null = scores(total_before + moved) - scores(total_after - moved)
     base_scores, tuned_scores = scores(total_before), scores(total_after)
-    if not np.isfinite([base_scores, tuned_scores]).all():
+    observed = tuned_scores - base_scores
+    if not np.isfinite(observed).all():
         raise ValueError("지표가 세는 질문이 하나도 없어 두 시스템을 견줄 수 없습니다. 그 지표를 빼 주세요.")
-    parts = np.split((before != 0) | (after != 0), columns, axis=1)
-    exact = len(before) <= EXACT_GROUPS
-    n_groups = [int(part.any(axis=1).sum()) for part in parts]
-    columns = zip(names, base_scores, tuned_scores, differences.T, null.T, n_groups, strict=True)
-    return {name: _entry(name, *values, exact) for name, *values in columns}
+    extreme = (np.abs(null) >= np.abs(observed) - 1e-9).sum(axis=0)
+    # All exchanges hold the observed one already.
+    p_values = extreme / len(null) if len(before) <= EXACT_GROUPS else (1 + extreme) / (1 + len(null))
+    result = {}
+    for place, part in enumerate(np.split((before != 0) | (after != 0), columns, axis=1)):
+        tail = 100 * _tail(int(part.any(axis=1).sum()))
+        ends = np.nanpercentile(differences[:, place], [tail, 100 - tail])
+        sizes = (base_scores[place], tuned_scores[place], observed[place], *ends, p_values[place])
+        # Six digits: the order in which a processor adds must not show in the file.
+        first, second, difference, low, high, p_value = (round(float(size), 6) + 0.0 for size in sizes)
+        result[names[place]] = Difference(names[place], first, second, difference, (low, high), p_value)
+    return result
 
 
 def paired_difference(
@@ -100,28 +109,6 @@ def _score(name: str, sums: np.ndarray) -> np.ndarray:
         return sums[..., 0] / sums[..., 1]
 
 
-def _entry(
-    name: str,
-    base: float,
-    tuned: float,
-    differences: np.ndarray,
-    null: np.ndarray,
-    n_groups: int,
-    exact: bool,
-) -> Difference:
-    observed = float(tuned - base)
-    tail = 100 * _tail(n_groups)
-    low, high = np.nanpercentile(differences, [tail, 100 - tail])
-    extreme = int((np.abs(null) >= abs(observed) - 1e-9).sum())
-    # All exchanges hold the observed one already.
-    p_value = extreme / len(null) if exact else (1 + extreme) / (1 + len(null))
-    # Six digits: the order in which a processor adds must not show in the file.
-    base, tuned, difference, low, high, p_value = (
-        round(float(value), 6) + 0.0 for value in (base, tuned, observed, low, high, p_value)
-    )
-    return Difference(name, base, tuned, difference, (low, high), p_value)
-
-
 def _tail(n_groups: int) -> float:
     """The share of resamples to cut off at either end."""
     from scipy.stats import norm, t
@@ -132,22 +119,13 @@ def _tail(n_groups: int) -> float:
     return float(norm.cdf(np.sqrt(n_groups / (n_groups - 1)) * quantile))
 
 
-def _check(name: str, base: np.ndarray, tuned: np.ndarray, groups: Sequence[Hashable] | None) -> None:
-    sides = {"앞 시스템의 점수": base, "뒤 시스템의 점수": tuned}
-    check_lengths(sides if groups is None else {**sides, "묶음": groups})
-    if not all(np.isfinite(np.asarray(side, dtype=float)).all() for side in sides.values()):
-        raise ValueError(
-            f"점수에 숫자가 아닌 값(NaN이나 무한대)이 있습니다({name}). "
-            "그 값이 나온 질문을 찾아 고치거나 두 시스템에서 함께 빼 주세요."
-        )
-
-
 def units(groups: Sequence[Hashable]) -> list[Hashable]:
     """What is drawn: the groups, or single questions where all are of one group, of which no other can be drawn."""
     return list(groups) if len(set(groups)) > 1 else list(range(len(groups)))
 
 
-def _sum_by_group(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _sum_by_group(columns: Sequence[np.ndarray], labels: np.ndarray) -> np.ndarray:
+    values = np.column_stack(columns).astype(float)
     sums = np.zeros((labels.max() + 1, values.shape[1]))
     np.add.at(sums, labels, values)
     return sums

@@ -1,12 +1,8 @@
 """What a comparison found: one difference, or all of them with the verdict. Both print themselves."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import Any, Self
 
 from src.data.text import pad, width
 from src.scoring.metrics import METRICS
@@ -40,16 +36,8 @@ class Difference:
     @property
     def judgement(self) -> str:
         """나아짐 or 나빠짐 where the interval excludes 0 and the p-value is at most ``ALPHA``, else 차이 불확실; 같음
-        where no draw showed any difference. Both are asked: with few groups either alone is bold.
-
-        Raises:
-            ValueError: a NaN, which would pass for outside of everything.
-        """
+        where no draw showed any difference. Both are asked: with few groups either alone is bold."""
         low, high = self.interval
-        if not np.isfinite([low, high, self.p_value]).all():
-            raise ValueError(
-                f"{self.metric}의 구간이나 p값이 숫자가 아닙니다(NaN). 답과 정답의 점수를 확인해 주세요."
-            )
         if low == high == 0:
             return "같음"
         if low <= 0 <= high or self.p_value > ALPHA:
@@ -100,18 +88,15 @@ class Comparison:
         return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Comparison:
+    def from_json(cls, text: str) -> Self:
         """The comparison that ``to_json`` wrote.
 
         Raises:
             ValueError, KeyError, TypeError: the text is something else.
         """
         content = json.loads(text)
-        few_shot = content.pop("few_shot", None)
-        metrics = _entries(content.pop("metrics"), "base")
-        return cls(
-            metrics=metrics, few_shot=few_shot and _entries(few_shot["metrics"], "few_shot"), **content
-        )
+        metrics, third = _entries(content.pop("metrics"), "base"), content.pop("few_shot", None)
+        return cls(metrics=metrics, few_shot=third and _entries(third["metrics"], "few_shot"), **content)
 
     def rows(self) -> list[dict[str, str]]:
         """What a page or a terminal shows: one metric a row, every cell a text, three decimals on a scale that ends
@@ -151,7 +136,13 @@ class Comparison:
                 first = f"나아졌다고 할 근거가 없습니다({headline}). 질문을 늘려 다시 재 보세요."
         lines = [first, *(f"{label}: {', '.join(names)}." for label, names in groups.items() if names)]
         if self.few_shot:
-            lines.append(_few_shot_line(self.few_shot[HEADLINE]))
+            entry = self.few_shot[HEADLINE]
+            said = {
+                "나아짐": f"프롬프트에 예시를 넣은 베이스 모델과 견주어도 낫습니다({entry}).",
+                "나빠짐": f"그러나 프롬프트에 예시를 넣은 베이스 모델이 더 낫습니다({entry}). 튜닝하지 않아도 됩니다.",
+            }
+            unsure = f"프롬프트에 예시를 넣은 베이스 모델보다 낫다고 할 근거는 없습니다({entry})."
+            lines.append(said.get(entry.judgement, unsure))
         number = self.n_groups or self.n
         if number < FEW_GROUPS:
             lines.append(
@@ -167,21 +158,11 @@ class Comparison:
         widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
         lines = []
         for name, *numbers, judged in cells:
-            right = [
+            right = (
                 " " * (room - width(cell)) + cell for cell, room in zip(numbers, widths[1:], strict=False)
-            ]
+            )
             lines.append("  ".join([pad(name, widths[0]), *right, judged]))
         return "\n".join([*lines, "", self.verdict])
-
-
-def _few_shot_line(entry: Difference) -> str:
-    said = {
-        "나아짐": f"프롬프트에 예시를 넣은 베이스 모델과 견주어도 낫습니다({entry}).",
-        "나빠짐": f"그러나 프롬프트에 예시를 넣은 베이스 모델이 더 낫습니다({entry}). 튜닝하지 않아도 됩니다.",
-    }
-    return said.get(
-        entry.judgement, f"프롬프트에 예시를 넣은 베이스 모델보다 낫다고 할 근거는 없습니다({entry})."
-    )
 
 
 def _plain(entries: dict[str, Difference], base: str) -> dict[str, dict[str, Any]]:

@@ -4,8 +4,6 @@ In the exam of RAFT (arXiv 2403.10131, section 3) nobody puts the golden documen
 top k, with or without it.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +13,6 @@ import numpy as np
 from src.data.schemas import RaftRecord, golden_document
 from src.data.text import document_key
 from src.scoring.tokenizers import TOKENIZERS
-
-Hits = list[tuple[str, float]]  # (document, score), best first
 
 
 class Retriever:
@@ -36,7 +32,7 @@ class Retriever:
         """float (number of documents,), higher is better."""
         raise NotImplementedError
 
-    def retrieve(self, question: str, k: int) -> Hits:
+    def retrieve(self, question: str, k: int) -> list[tuple[str, float]]:
         """The ``k`` best documents with their scores, best first; fewer where there are no more."""
         if k < 1:
             raise ValueError(f"k는 1 이상이어야 합니다(받은 값: {k}).")
@@ -91,8 +87,8 @@ class EmbeddingRetriever(Retriever):
     def _encode(self, texts: Sequence[str], prompt: str) -> np.ndarray:
         named = prompt in (getattr(self._embedder, "prompts", None) or {})
         options = {"prompt_name": prompt} if named else {}
-        vectors = self._embedder.encode(list(texts), show_progress_bar=False, **options)
-        vectors = np.asarray(vectors, dtype=float)
+        found = self._embedder.encode(list(texts), show_progress_bar=False, **options)
+        vectors = np.asarray(found, dtype=float)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 

@@ -1,27 +1,21 @@
 """Tables of a comparison: metric by metric, part by part, question by question."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from src.data.schemas import RaftRecord
-from src.evaluation.comparison import question_groups, score_sides
-from src.evaluation.resampling import paired_difference
+from src.evaluation.comparison import question_groups
+from src.evaluation.resampling import paired_difference, units
 from src.evaluation.results import HEADLINE, Comparison, Difference
 from src.scoring.metrics import METRICS, sample_scores
 from src.scoring.tokenizers import TOKENIZERS, check_lengths
 
 
 def _cells(entry: Difference) -> dict[str, Any]:
-    return {
-        "튜닝한 모델": entry.tuned,
-        "차이": entry.difference,
-        "95% 하한": entry.interval[0],
-        "95% 상한": entry.interval[1],
-    }
+    low, high = entry.interval
+    return {"튜닝한 모델": entry.tuned, "차이": entry.difference, "95% 하한": low, "95% 상한": high}
 
 
 def comparison_table(result: Comparison) -> Any:
@@ -49,40 +43,33 @@ def compare_parts(
     records: Sequence[RaftRecord],
     labels: Sequence[str],
     *,
-    metric: str = HEADLINE,
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> Any:
-    """``metric`` compared within each part of the questions, as a pandas table with the largest gain first.
+    """ROUGE-L compared within each part of the questions, as a pandas table with the largest gain first.
 
     ``labels`` names each question's part: ``[record.topic for record in records]``, ``length_labels(records)``. Of
     many parts one in twenty looks changed by chance: read the table as a hint where to look. In a part of one
     product single questions are resampled, and its row speaks of that product alone.
 
     Raises:
-        ValueError: lists of unequal length, or a metric that these questions do not have.
+        ValueError: lists of unequal length.
     """
     import pandas as pd
 
-    check_lengths({"질문": records, "부분의 이름": labels})
-    scored = score_sides({"base": base_answers, "tuned": tuned_answers}, records, None)
-    if metric not in scored["base"]:
-        raise ValueError(
-            f"이 질문들로는 셀 수 없는 지표입니다: {metric!r}. 고를 수 있는 지표: {', '.join(scored['base'])}."
-        )
+    sides = {"베이스 모델": base_answers, "튜닝한 모델": tuned_answers}
+    check_lengths({"질문": records, "부분의 이름": labels, **sides})
+    references = [record.answer for record in records]
+    base, tuned = (np.array(sample_scores(HEADLINE, side, references)) for side in sides.values())
     groups = question_groups(records)
     table = []
     for label in dict.fromkeys(labels):
         chosen = [i for i, other in enumerate(labels) if other == label]
-        base, tuned = (scored[side][metric][chosen] for side in ("base", "tuned"))
-        counted = (base != 0).any(axis=1) | (tuned != 0).any(axis=1)
-        if not counted.any():
-            continue
         parts = [groups[i] for i in chosen]
-        seen = {group for group, count in zip(parts, counted, strict=True) if count}
-        drawn = parts if len(seen) > 1 else None
-        entry = paired_difference(base, tuned, metric, groups=drawn, n_resamples=n_bootstrap, seed=seed)
-        counts = {"부분": label, "질문 수": int(counted.sum()), "제품·문서 수": len(seen)}
+        entry = paired_difference(
+            base[chosen], tuned[chosen], groups=units(parts), n_resamples=n_bootstrap, seed=seed
+        )
+        counts = {"부분": label, "질문 수": len(chosen), "제품·문서 수": len(set(parts))}
         table.append({**counts, "베이스 모델": entry.base, **_cells(entry), "판정": entry.judgement})
     columns = pd.DataFrame(table).set_index("부분")
     return columns.sort_values("차이", ascending=False, kind="stable").round(3)
@@ -103,15 +90,14 @@ def sample_table(
     tuned_answers: Sequence[str],
     *,
     few_shot_answers: Sequence[str] | None = None,
-    metric: str = HEADLINE,
 ) -> Any:
-    """Each question's ``metric`` (a name of ``METRICS``) as a pandas table, largest gain first, largest loss last."""
+    """Each question's ROUGE-L as a pandas table, largest gain first, largest loss last."""
     import pandas as pd
 
     sides = {"질문": records, "베이스 모델": base_answers, "튜닝한 모델": tuned_answers}
     check_lengths(sides if few_shot_answers is None else {**sides, "예시를 준 베이스": few_shot_answers})
     references = [record.answer for record in records]
-    before, after = (sample_scores(metric, side, references) for side in (base_answers, tuned_answers))
+    before, after = (sample_scores(HEADLINE, side, references) for side in (base_answers, tuned_answers))
     columns = {
         "질문": [record.question for record in records],
         "정답": references,
@@ -124,5 +110,5 @@ def sample_table(
     }
     if few_shot_answers is not None:
         columns["예시를 준 베이스의 답"] = list(few_shot_answers)
-        columns["예시 점수"] = sample_scores(metric, few_shot_answers, references)
+        columns["예시 점수"] = sample_scores(HEADLINE, few_shot_answers, references)
     return pd.DataFrame(columns).sort_values("차이", ascending=False, kind="stable")

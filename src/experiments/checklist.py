@@ -1,7 +1,5 @@
 """The slides' checklist for own data as checks that run: amount, quality, distribution, conversion, split, rights."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import NamedTuple
 
@@ -97,10 +95,8 @@ def _personal(data: Prepared) -> Check:
     found = ", ".join(f"{kind} {count}건" for kind, count in before.items()) or "형식이 있는 것은 없음"
     if left:
         return _check("6. 개인정보", f"{found}, 가린 뒤에도 {left}건", error="레코드를 직접 고쳐 주세요.")
-    remedy = "이름과 주소는 찾지 못합니다. 표본을 직접 읽어 주세요."
-    return Check(
-        "6. 개인정보", WARNING if before else OK, f"{found}{', 모두 가림' if before else ''}", remedy
-    )
+    status, found = (WARNING, f"{found}, 모두 가림") if before else (OK, found)
+    return Check("6. 개인정보", status, found, "이름과 주소는 찾지 못합니다. 표본을 직접 읽어 주세요.")
 
 
 def _rights(source: str, licence: str) -> Check:

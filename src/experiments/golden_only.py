@@ -1,9 +1,7 @@
 """The adapter that RAFT is compared with: trained on golden documents alone, without distractors."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 from src.data.corpus import read_corpus
 from src.data.schemas import RaftRecord
@@ -12,14 +10,7 @@ from src.profiles import Profile
 from src.qlora.loading import load_tokenizer
 from src.qlora.memory import GIB, estimate_vram
 
-if TYPE_CHECKING:
-    from peft import PeftModel
-
-
 GOLDEN_ONLY = "golden_only"  # the second adapter's name, and its folder
-
-
-# --- Trained without distractors -------------------------------------------------------------------------------
 
 
 def golden_only_profile(profile: Profile) -> Profile:
@@ -29,12 +20,9 @@ def golden_only_profile(profile: Profile) -> Profile:
 
 def golden_only_records(profile: Profile) -> dict[str, list[RaftRecord]]:
     """Training and validation records with the golden document alone, of the questions that RAFT training has."""
-    raft = load_clean_records(profile)
-    samples, _ = read_corpus(profile)
-    chosen = {
-        split: [sample for sample in samples if sample.id in ids]
-        for split, ids in ((name, {record.id for record in raft[name]}) for name in ("train", "validation"))
-    }
+    raft, (samples, _) = load_clean_records(profile), read_corpus(profile)
+    asked = {name: {record.id for record in raft[name]} for name in ("train", "validation")}
+    chosen = {name: [sample for sample in samples if sample.id in ids] for name, ids in asked.items()}
     return convert_splits(chosen, golden_only_profile(profile), load_tokenizer(profile))[0]
 
 
@@ -47,26 +35,18 @@ def train_golden_only(profile: Profile) -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # what this process keeps for itself is free for the training too
         longest = max(record.n_tokens for part in records.values() for record in part)
-        if line := _memory_line(profile, longest, torch.cuda.mem_get_info()[0] / GIB):
-            print(line)
+        free, need = torch.cuda.mem_get_info()[0] / GIB, estimate_vram(profile, seq_length=longest)["total"]
+        if free < need:
+            print(
+                f"비어 있는 GPU 메모리가 {free:.1f} GiB인데 이 학습에는 약 {need:.1f} GiB가 듭니다(어림). 메모리가 모자라 멈추면 "
+                "커널을 다시 시작하고, 모델을 올리기 전에 golden_only.train_golden_only(profile)만 먼저 실행해 주세요. "
+                "그다음부터는 저장된 어댑터를 읽습니다."
+            )
     train_adapter(golden_only_profile(profile), records, output_dir=profile.artifacts_dir / GOLDEN_ONLY)
 
 
-def _memory_line(profile: Profile, longest: int, free: float) -> str:
-    need = estimate_vram(profile, seq_length=longest)["total"]
-    return (
-        ""
-        if free >= need
-        else (
-            f"비어 있는 GPU 메모리가 {free:.1f} GiB인데 이 학습에는 약 {need:.1f} GiB가 듭니다(어림). 메모리가 모자라 멈추면 "
-            "커널을 다시 시작하고, 모델을 올리기 전에 golden_only.train_golden_only(profile)만 먼저 실행해 주세요. "
-            "그다음부터는 저장된 어댑터를 읽습니다."
-        )
-    )
-
-
-def add_golden_only(model: PeftModel, profile: Profile) -> PeftModel:
-    """``model`` with a second adapter, ``GOLDEN_ONLY``, beside the first one, which stays the active one.
+def add_golden_only(model: Any, profile: Profile) -> Any:
+    """``model`` (a ``PeftModel``) with a second adapter, ``GOLDEN_ONLY``, beside the first one, which stays the active one.
 
     It is trained now where it is missing or older than the first: equal model, questions, epochs and learning rate;
     shorter prompts, no distractor and no question without an answer.

@@ -1,10 +1,7 @@
 """The log of runs: one row an experiment, as JSON lines and as a table that a spreadsheet opens."""
 
-from __future__ import annotations
-
 import hashlib
 import json
-import math
 import os
 import subprocess
 import warnings
@@ -14,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from src.data.files import read_rows
+from src.data.files import append_jsonl, read_jsonl, write_jsonl
 from src.data.text import fingerprint
 from src.profiles import ROOT, Profile
 
@@ -22,11 +19,10 @@ from src.profiles import ROOT, Profile
 OUTCOME = ("run", "date", "steps", "metrics", "minutes", "peak_memory_gib", "remark")
 
 
-def log_experiment(path: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
+def log_experiment(folder: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
     """Write ``row`` to ``experiments.jsonl`` and make ``experiments.csv`` anew with every column any run had.
 
-    ``path`` is a folder, or a file ``NAME.jsonl`` or ``NAME.csv`` whose sibling is then written too. ``date`` (local
-    time with its offset) and ``commit`` are added where ``row`` has none, and ``run``, a hash of everything but
+    ``date`` (local time with its offset) and ``commit`` are added where ``row`` has none, and ``run``, a hash of everything but
     ``OUTCOME``. A row whose ``run`` is in the log already is the same experiment once more: it takes the old row's
     place, and a printed line says so and whether the metrics came out the same. The JSON lines are the log; the CSV
     (with a byte order mark, so that Excel reads the Hangul) is made from them and may be deleted.
@@ -34,26 +30,23 @@ def log_experiment(path: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The row as it was written.
     """
-    lines_file = _lines_file(path)
-    lines_file.parent.mkdir(parents=True, exist_ok=True)
+    lines_file = Path(folder) / "experiments.jsonl"
     stamped = {"date": datetime.now().astimezone().isoformat(timespec="seconds"), "commit": current_commit()}
     entry = _plain(stamped | dict(row))
     entry = {"run": _run_id(entry), **entry}
-    lines = lines_file.read_bytes().split(b"\n") if lines_file.exists() else []
-    place = next((n for n, line in enumerate(lines) if _run_of(line) == entry["run"]), None)
+    damaged: list[tuple[int, bytes]] = []
+    rows = read_jsonl(lines_file, damaged=damaged) if lines_file.exists() else []
+    place = next((n for n, old in enumerate(rows) if old.get("run") == entry["run"]), None)
     if place is None:
-        with lines_file.open("a+b") as file:
-            if file.tell() and not _ends_line(file):  # an earlier run was cut off in the middle of its line
-                file.write(b"\n")
-            file.write(_line(entry) + b"\n")
+        append_jsonl(lines_file, [entry])
     else:
-        entry = _again(json.loads(lines[place]), entry)
-        lines[place] = _line(entry)
-        partial = lines_file.with_suffix(".jsonl.partial")
-        partial.write_bytes(b"\n".join(lines))
+        rows[place] = entry = _again(rows[place], entry)
+        partial = write_jsonl(lines_file.with_suffix(".jsonl.partial"), rows)
+        with partial.open("ab") as file:  # what cannot be read may still tell a person something
+            file.writelines(line for _, line in damaged)
         os.replace(partial, lines_file)
     table_file, partial = lines_file.with_suffix(".csv"), lines_file.with_suffix(".csv.partial")
-    read_experiments(lines_file).to_csv(partial, index=False, encoding="utf-8-sig")
+    read_experiments(folder).to_csv(partial, index=False, encoding="utf-8-sig")
     try:
         os.replace(partial, table_file)
     except PermissionError:  # Windows, while a spreadsheet shows it
@@ -77,24 +70,20 @@ def _again(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return merged | ({"metrics": {**before, **now}} if before or now else {})
 
 
-def read_experiments(path: str | Path) -> Any:
+def read_experiments(folder: str | Path) -> Any:
     """Every logged run as a pandas table, oldest first; nested values become columns like ``metrics.rougeL``.
     Empty where nothing was logged; a line that is not JSON is left out with a warning."""
     import pandas as pd
 
-    lines_file = _lines_file(path)
-    if not lines_file.exists():
-        return pd.DataFrame()
-    rows = []
-    for number, row in read_rows(lines_file):
-        if isinstance(row, dict):
-            rows.append(row)
-        else:
-            warnings.warn(
-                f"{lines_file.name} {number}번째 줄을 읽을 수 없어 건너뛰었습니다. 파일을 열어 그 줄을 지워 주세요.",
-                stacklevel=2,
-            )
-    return pd.json_normalize(rows) if rows else pd.DataFrame()
+    lines_file = Path(folder) / "experiments.jsonl"
+    damaged: list[tuple[int, bytes]] = []
+    rows = read_jsonl(lines_file, damaged=damaged) if lines_file.exists() else []
+    for number, _ in damaged:
+        warnings.warn(
+            f"{lines_file.name} {number}번째 줄을 읽을 수 없어 건너뛰었습니다. 파일을 열어 그 줄을 지워 주세요.",
+            stacklevel=2,
+        )
+    return pd.json_normalize(rows)
 
 
 def experiment_row(
@@ -105,15 +94,8 @@ def experiment_row(
     metrics: Mapping[str, float] | None = None,
     remark: str = "",
 ) -> dict[str, Any]:
-    """A run as one row for ``log_experiment``.
-
-    Args:
-        profile: the settings that the run used.
-        log: what ``pipeline.train_adapter`` returned.
-        data: ``describe_data`` of the files.
-        metrics: scores beside the lowest validation loss.
-        remark: why this was run; a machine can write down everything else.
-    """
+    """A run as one row for ``log_experiment``: ``log`` is what ``pipeline.train_adapter`` returned, ``data``
+    ``describe_data`` of the files, ``metrics`` scores beside the lowest validation loss, ``remark`` why it was run."""
     return {
         "data": {**data, "train_records": log["train_records"]},
         "model": log["model"],
@@ -166,47 +148,17 @@ def current_commit() -> str:
     return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 
-# --- Lines and values ---------------------------------------------------------------------------------------------
-
-
 def _run_id(entry: Mapping[str, Any]) -> str:
-    given = {key: value for key, value in entry.items() if key not in OUTCOME}
-    return fingerprint(given)[:12]
+    return fingerprint({key: value for key, value in entry.items() if key not in OUTCOME})[:12]
 
 
-def _run_of(line: bytes) -> str | None:
-    try:
-        return json.loads(line)["run"]
-    except (ValueError, KeyError, TypeError):  # damaged, or no run
-        return None
-
-
-def _line(entry: Mapping[str, Any]) -> bytes:
-    return json.dumps(entry, ensure_ascii=False, allow_nan=False).encode("utf-8")
-
-
-def _lines_file(path: str | Path) -> Path:
-    path = Path(path)
-    return path.with_suffix(".jsonl") if path.suffix in {".jsonl", ".csv"} else path / "experiments.jsonl"
-
-
-def _ends_line(file: Any) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"
-
-
-def _plain(value: Any) -> Any:
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     """JSON values only: numpy and torch values unpacked, NaN and infinity as words, sets in order, else text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted(map(_plain, value), key=str)
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if not isinstance(value, float) and callable(getattr(value, "tolist", None)):
-        return _plain(value.tolist())  # numpy and torch: a scalar gives a number, an array a list
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    return str(value)
+
+    def unpacked(value: Any) -> Any:
+        if isinstance(value, set | frozenset):
+            return sorted(value, key=str)
+        return value.tolist() if hasattr(value, "tolist") else str(value)
+
+    text = json.dumps(dict(row), default=unpacked)
+    return json.loads(text, parse_constant=lambda word: str(float(word)))

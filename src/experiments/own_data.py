@@ -1,7 +1,5 @@
 """Bring your own: a file or a public dataset through notebooks 01 and 02 in one call, which says what is missing."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,13 +79,11 @@ def prepare(
 
 
 def _require(kept: Sequence[Any], refused: Sequence[Reject], sentence: str) -> None:
-    if kept:
-        return
-    reasons = Counter(f"{r.field}: {r.reason}" if r.field else r.reason for r in refused)
-    lines = [f"- {count:,}건: {reason}" for reason, count in reasons.most_common(3)]
-    raise ValueError(
-        "\n".join([sentence, *(lines or ["- 읽은 행이 없습니다. 파일이 비어 있지 않은지 확인해 주세요."])])
-    )
+    if not kept:
+        reasons = Counter(f"{r.field}: {r.reason}" if r.field else r.reason for r in refused)
+        lines = [f"- {count:,}건: {reason}" for reason, count in reasons.most_common(3)]
+        empty = "- 읽은 행이 없습니다. 파일이 비어 있지 않은지 확인해 주세요."
+        raise ValueError("\n".join([sentence, *(lines or [empty])]))
 
 
 def _name(source: str | Path) -> str:
@@ -106,10 +102,10 @@ def _require_fields(source: str | Path, rows: Sequence[Mapping[str, Any]], field
             for column, value in row.items() if isinstance(row, Mapping) else ():
                 columns[column] = columns.get(column, False) or value not in (None, "")
     free = [column for column, filled in columns.items() if filled and column not in fields.values()]
-    guesses = {name: next((c for c in free if _same(c, _GUESSES[name])), None) for name in missing}
-    lines = [
-        f"{_name(source)}에서 {', '.join(f'{n}({_MEANING[n]})' for n in missing)}을(를) 찾지 못했습니다."
-    ]
+    bare = {column: "".join(column.split()).lower().replace("_", "") for column in free}
+    guesses = {name: next((c for c in free if bare[c] in _GUESSES[name]), None) for name in missing}
+    wanted = ", ".join(f"{name}({_MEANING[name]})" for name in missing)
+    lines = [f"{_name(source)}에서 {wanted}을(를) 찾지 못했습니다."]
     if columns:
         lines.append(f"이 파일의 칸: {', '.join(columns)}")
     named = {**fields, **{name: column or "칸 이름" for name, column in guesses.items()}}
@@ -120,7 +116,3 @@ def _require_fields(source: str | Path, rows: Sequence[Mapping[str, Any]], field
             "질문마다 근거가 되는 글을 context 칸에 붙여 주세요."
         )
     raise ValueError("\n".join(lines))
-
-
-def _same(column: str, names: Sequence[str]) -> bool:
-    return "".join(column.split()).lower().replace("_", "") in names

@@ -1,7 +1,5 @@
 """A small sweep that changes one thing at a time and says what it cost; the best run's card."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,8 +54,6 @@ def sweep(
     options: Mapping[str, Sequence[Any]],
     records: dict[str, list[RaftRecord]],
     data: Mapping[str, Any],
-    *,
-    trackers: Sequence[str] = (),
 ) -> list[Run]:
     """``baseline`` and a training of each of its ``variants``, in folders beside the baseline's.
 
@@ -66,7 +62,7 @@ def sweep(
     runs = [baseline]
     for name, profile in variants(baseline.profile, options):
         folder = baseline.folder.parent / name.replace("=", "-")
-        log = pipeline.train_adapter(profile, records, output_dir=folder, trackers=trackers)
+        log = pipeline.train_adapter(profile, records, output_dir=folder)
         log_experiment(profile.output_dir, experiment_row(profile, log, data, remark=f"{name}만 바꿈"))
         runs.append(Run(name, profile, log, folder))
     return runs
@@ -100,7 +96,6 @@ def sweep_table(runs: Sequence[Run]) -> Any:
 def save_card(run: Run, comparison: Comparison, *, source: str, licence: str) -> Path:
     """The adapter's model card with its scores on the test split and what may be done with the data."""
     path = run.folder / "adapter" / "README.md"
-    path.write_text(
-        model_card(run.profile, run.log, comparison, source=f"{source}; {licence}"), encoding="utf-8"
-    )
+    card = model_card(run.profile, run.log, comparison, source=f"{source}; {licence}")
+    path.write_text(card, encoding="utf-8")
     return path

@@ -5,32 +5,22 @@ explainable, and wrong now and then, so that ``clean_records`` tells what it too
 cannot judge (records whose golden document was left out hold no evidence) they leave alone.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.data.schemas import RaftRecord, RawSample
-from src.quality.duplicates import find_exact_duplicates, find_near_duplicates
+from src.quality.duplicates import Record, find_exact_duplicates, find_near_duplicates
 from src.quality.grounding import check_groundedness, check_relevance
 from src.quality.personal_data import find_personal_data, mask_personal_data
 from src.raft.answers import strip_answer_form
 from src.raft.prompt import count_tokens
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Record = RaftRecord | RawSample
-
 CHECKS = ("exact_duplicate", "near_duplicate", "groundedness", "relevance", "personal_data")
 NEAR_DUPLICATE, MIN_GROUNDEDNESS, MIN_RELEVANCE = 0.85, 0.8, 0.6  # what a record is taken away by
-
-
-# --- Lengths and balance ---------------------------------------------------------------------------------------
 
 
 def token_length_stats(records: Sequence[RaftRecord], *, limit: int | None = None) -> dict[str, float]:
@@ -52,21 +42,21 @@ def token_length_stats(records: Sequence[RaftRecord], *, limit: int | None = Non
     return stats if limit is None else stats | {"over_limit": int((lengths > limit).sum())}
 
 
-def balance_table(records: Sequence[Record], *, key: str = "topic") -> pd.DataFrame:
-    """Records a topic (or another field): columns ``key``, ``count``, ``share``; the largest first."""
+def balance_table(records: Sequence[Record]) -> Any:
+    """Records a topic as a pandas table: columns ``topic``, ``count``, ``share``; the largest first."""
     import pandas as pd
 
-    counts = Counter(getattr(record, key) for record in records)
+    counts = Counter(record.topic for record in records)
     rows = [(name, count, count / len(records)) for name, count in counts.most_common()]
-    return pd.DataFrame(rows, columns=[key, "count", "share"])
+    return pd.DataFrame(rows, columns=["topic", "count", "share"])
 
 
-def rebalance(records: Sequence[Record], *, strategy: str, key: str = "topic", seed: int = 0) -> list[Record]:
+def rebalance(records: Sequence[Record], *, strategy: str, seed: int = 0) -> list[Record]:
     """Bring every topic of the *training* split to one size: ``over`` repeats records up to the largest topic,
     ``under`` draws down to the smallest. Never for validation or test: scores would count rows twice."""
     groups: dict[Any, list[Record]] = defaultdict(list)
     for record in records:
-        groups[getattr(record, key)].append(record)
+        groups[record.topic].append(record)
     if strategy not in ("over", "under"):
         raise ValueError("strategy는 'over'(늘리기)나 'under'(줄이기)로 정해 주세요.")
     rng = random.Random(seed)
@@ -79,9 +69,6 @@ def rebalance(records: Sequence[Record], *, strategy: str, key: str = "topic", s
             result += group + rng.choices(group, k=max(sizes) - len(group))
     rng.shuffle(result)
     return result
-
-
-# --- All together ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -136,7 +123,7 @@ def find_flaws(records: Sequence[Record]) -> dict[str, list[tuple[str, ...]]]:
 
 def detection_table(
     expected: Mapping[str, Collection[str]], found: Mapping[str, Collection[str | tuple[str, ...]]]
-) -> pd.DataFrame:
+) -> Any:
     """How well the checks found what is known to be there: a row for each kind of ``expected``, in its order.
 
     Args:
@@ -144,7 +131,7 @@ def detection_table(
         found: kind -> findings, each an id or the ids of all the rows it names.
 
     Returns:
-        Columns ``kind, expected, found, right, missed, precision, recall``. A finding is right when one of its
+        A pandas table with columns ``kind, expected, found, right, missed, precision, recall``. A finding is right when one of its
         rows is expected (which of two copies is the copy, no check can know); precision is the share of findings
         that are right, recall the share of expected rows that some finding names, both 0-1 and NaN for 0 of 0.
     """

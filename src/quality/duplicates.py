@@ -1,9 +1,7 @@
 """The same thing twice: exact and near duplicates among records."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import combinations
 
@@ -66,11 +64,10 @@ def find_near_duplicates(
         else:
             facts[name(document), text_key(strip_answer_form(record.answer))].append(position)
     close = [(pair, threshold) for block in facts.values() for pair in _candidates(records, block)]
-    blocks = [block for block in groups.values() if not left_out.isdisjoint(block)]
-    unseen = [
-        pair for block in blocks for pair in _candidates(records, block) if not left_out.isdisjoint(pair)
-    ]
-    close += [(pair, max(threshold, SAME_QUESTION)) for pair in unseen]
+    for block in groups.values():
+        if not left_out.isdisjoint(block):
+            unseen = [pair for pair in _candidates(records, block) if not left_out.isdisjoint(pair)]
+            close += [(pair, max(threshold, SAME_QUESTION)) for pair in unseen]
     bigrams = cache(lambda position: character_pairs(records[position].question))
     best: dict[int, tuple[float, int]] = {}
     for (late, early), needed in close:
@@ -81,11 +78,10 @@ def find_near_duplicates(
     return [(late, early, score) for late, (score, early) in sorted(best.items())]
 
 
-def _candidates(records: Sequence[Record], block: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _candidates(records: Sequence[Record], block: Sequence[int]) -> list[tuple[int, int]]:
     """(later, earlier) positions to compare."""
     if len(block) <= SMALL_BLOCK:
-        yield from ((late, early) for early, late in combinations(block, 2))
-        return
+        return [(late, early) for early, late in combinations(block, 2)]
     questions = [records[position].question for position in block]
-    for late, early, _ in similar_pairs(questions, threshold=CANDIDATE):
-        yield block[late], block[early]
+    alike = similar_pairs(questions, threshold=CANDIDATE)
+    return [(block[late], block[early]) for late, early, _ in alike]

@@ -1,11 +1,8 @@
 """Is the answer right? Whether it stands in its document, and whether it answers what was asked.
 
-Both checks work on ``RaftRecord`` and ``RawSample`` alike and measure overlap of characters, not meaning: cheap,
-explainable, and wrong now and then. What cannot be judged (a record whose golden document was left out holds no
-evidence) is None.
+Both measure overlap of characters, not meaning. What cannot be judged (a record whose golden document was left out
+holds no evidence) is None.
 """
-
-from __future__ import annotations
 
 import math
 import re
@@ -13,12 +10,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from src.data.schemas import RaftRecord, RawSample, golden_document
+from src.data.schemas import golden_document
 from src.data.text import character_pairs, split_sentences, text_key
+from src.quality.duplicates import Record
 from src.raft.answers import answer_cores
 from src.raft.evidence import find_core, holds_answer
-
-Record = RaftRecord | RawSample
 
 # "청소할 때는 이렇게 합니다.": asks on behalf of the sentence after it.
 _LEAD_IN = re.compile(r"(이렇|다음|아래|순서)[^.]*[.:]?$")
@@ -89,16 +85,15 @@ def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
         answers.update(sentences[i] for i in held)
         for sentence in sentences:
             groups[sentence].add(record.group_id)
-    peers = _Peers(records, documents, evidence)
+    peers = _learn(records, documents, evidence)
     results: list[dict[str, Any] | None] = []
-    for record, sentences, held in zip(records, documents, evidence, strict=True):
+    for record, sentences, held, learned in zip(records, documents, evidence, peers, strict=True):
         if not held:
             results.append(None)
             continue
         question = _without_name(record.question, record.group_id)
         pairs = [pair for pair in character_pairs(question) if pair in asked]
         weight = {pair: 1 + math.log((1 + len(records)) / asked[pair]) for pair in pairs}
-        learned = peers.weights(record)
         weight |= {pair: max(value, weight.get(pair, 0.0)) for pair, value in learned.items()}
         overlap = [
             sum(weight.get(pair, 0.0) for pair in character_pairs(_without_name(sentence, record.group_id)))
@@ -118,40 +113,32 @@ def check_relevance(records: Sequence[Record]) -> list[dict[str, Any] | None]:
     return results
 
 
-class _Peers:
-    """What the evidence of other groups' records has in common that ask in the same words."""
-
-    def __init__(self, records: Sequence[Record], documents: list[list[str]], evidence: list[set[int]]):
-        # wording -> group -> character pairs of its evidence
-        self.asked: dict[str, dict[str, dict[str, None]]] = defaultdict(dict)
-        self.told: Counter[str] = Counter()
-        self.total = 1
-        for record, sentences, held in zip(records, documents, evidence, strict=True):
-            if not held:
-                continue
+def _learn(
+    records: Sequence[Record], documents: list[list[str]], evidence: list[set[int]]
+) -> list[dict[str, float]]:
+    """For each record the pairs in the evidence of most other groups that ask in the same words, by how rare they are
+    elsewhere; empty with too few such groups."""
+    # wording -> group -> pairs of its evidence: a dict, not a set, so that sums over them come out the same in every run
+    asked: dict[str, dict[str, dict[str, None]]] = defaultdict(dict)
+    told: Counter[str] = Counter()
+    total = 1
+    for record, sentences, held in zip(records, documents, evidence, strict=True):
+        if held:
             texts = [_without_name(sentences[i], record.group_id) for i in sorted(held)]
-            # A dict, not a set: sums over its order come out the same in every run.
             pairs = dict.fromkeys(pair for text in texts for pair in character_pairs(text))
-            self.asked[_wording(record)].setdefault(record.group_id, pairs)
-            self.told.update(pairs.keys())
-            self.total += 1
-        self.common = {
-            wording: Counter(pair for pairs in groups.values() for pair in pairs)
-            for wording, groups in self.asked.items()
-        }
-
-    def weights(self, record: Record) -> dict[str, float]:
-        """The pairs in the evidence of most peers, by how rare they are elsewhere; empty with too few peers."""
-        wording = _wording(record)
-        own = self.asked[wording].get(record.group_id, {})
-        peers = len(self.asked[wording]) - (record.group_id in self.asked[wording])
-        if peers < MIN_PEERS:
-            return {}
-        return {
-            pair: 1 + math.log(self.total / self.told[pair])
-            for pair, count in self.common[wording].items()
-            if 2 * (count - (pair in own)) > peers
-        }
+            asked[_wording(record)].setdefault(record.group_id, pairs)
+            told.update(pairs.keys())
+            total += 1
+    common = {
+        wording: Counter(pair for pairs in of.values() for pair in pairs) for wording, of in asked.items()
+    }
+    result = []
+    for record in records:
+        groups, shared = asked.get(_wording(record), {}), common.get(_wording(record), {})
+        own, peers = groups.get(record.group_id, {}), len(groups) - (record.group_id in groups)
+        of_most = [pair for pair, count in shared.items() if 2 * (count - (pair in own)) > peers >= MIN_PEERS]
+        result.append({pair: 1 + math.log(total / told[pair]) for pair in of_most})
+    return result
 
 
 def _wording(record: Record) -> str:

@@ -4,8 +4,6 @@ A made-up or public number looks the same as a real one, so a person decides. Na
 are not found; numbers that serve the public (1588-0000, 080) or a company (a valid business number) are left.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 
@@ -46,11 +44,10 @@ def find_personal_data(text: str) -> list[dict[str, Any]]:
             group = match.lastindex if kind in ("여권번호", "계좌번호") and match.lastindex else 0
             start, end = match.span(group)
             number = match.group(group)
-            if not _plausible(kind, number) or any(
-                start < other["end"] and other["start"] < end for other in found
-            ):
-                continue
-            found.append({"kind": kind, "text": number, "masked": _mask(number), "start": start, "end": end})
+            free = all(end <= other["start"] or other["end"] <= start for other in found)
+            if free and _plausible(kind, number):
+                hit = {"kind": kind, "text": number, "masked": _mask(number), "start": start, "end": end}
+                found.append(hit)
     return sorted(found, key=lambda hit: hit["start"])
 
 

@@ -4,22 +4,16 @@ A check finds what it was made for; only a reader finds the rest. Cells that nob
 read, and whatever cannot be understood is named instead of guessed.
 """
 
-from __future__ import annotations
-
-import base64
-import io
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.data.schemas import RaftRecord
+from src.data.sheets import read_sheet, write_sheet
 from src.quality.personal_data import mask_personal_data
 from src.templates import write_page
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 QUESTIONS = ("질문에 맞는 답인가요", "문서에 근거가 있나요")
 READER = "읽은 사람"
@@ -31,54 +25,40 @@ def write_review_sheet(path: Path, records: Sequence[RaftRecord], evidence: Mapp
     """Write ``records`` with the sentence that supports each answer (record id -> sentence) as a CSV file for Excel
     (UTF-8 with BOM), personal data masked. A sheet that is already there is left alone: it may hold hours of
     reading. Returns whether it was written."""
-    import pandas as pd
-
     if path.exists():
         return False
     rows = [[r.id, *map(mask_personal_data, (r.question, r.answer, evidence.get(r.id, "")))] for r in records]
-    sheet = pd.DataFrame(rows, columns=list(COLUMNS[:4])).reindex(columns=list(COLUMNS), fill_value="")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.to_csv(path, index=False, encoding="utf-8-sig")
+    write_sheet(path, COLUMNS, [[*row, "", "", "", ""] for row in rows])
     return True
 
 
-def read_review_sheet(path: Path) -> pd.DataFrame:
-    """The sheet as it came back: every cell as text, empty ones as "". Korean Excel saves CSV as CP949.
+def read_review_sheet(path: Path) -> Any:
+    """The sheet as it came back, a pandas table: every cell as text, empty ones as ""; ``attrs["problems"]`` names the lines that
+    could not be read, for ``summarize_review``.
 
     Raises:
-        ValueError: not a CSV file in one of the two encodings, or a column is gone.
+        ValueError: as ``read_sheet``.
     """
     import pandas as pd
 
-    for encoding in ("utf-8-sig", "cp949"):
-        try:
-            sheet = pd.read_csv(path, encoding=encoding, dtype=str, keep_default_na=False)
-            break
-        except UnicodeDecodeError:
-            continue
-        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise ValueError(f"{path.name}을(를) 표로 읽을 수 없습니다({error}).") from error
-    else:
-        raise ValueError(f"{path.name}을(를) 읽을 수 없습니다. 'CSV UTF-8'로 다시 저장해 주세요.")
-    if missing := [name for name in COLUMNS if name not in sheet]:
-        raise ValueError(
-            f"{path.name}에 {', '.join(missing)} 칸이 없습니다. 칸의 이름을 되돌리거나, 파일을 다른 곳으로 옮기고 "
-            "표를 만드는 셀을 다시 실행해 주세요."
-        )
+    rows, problems = read_sheet(path, COLUMNS)
+    sheet = pd.DataFrame(list(rows.values()), columns=list(COLUMNS))
+    sheet.attrs["problems"] = problems
     return sheet
 
 
-def summarize_review(sheet: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """(table, problems) of a filled-in sheet.
+def summarize_review(sheet: Any) -> tuple[Any, list[str]]:
+    """(pandas table, problems) of a filled-in sheet.
 
     The table has a row for each of ``QUESTIONS``: how many cells say yes, say no, are empty or not understood, the
     share of yes among the answers (NaN without any) and its 95 % interval (Wilson 1927), all in 0-1. The problems
-    are Korean sentences: who left which cells empty, which entries are neither yes nor no, which ids occur twice.
+    are Korean sentences: which lines could not be read, who left which cells empty, which entries are neither yes
+    nor no, which ids occur twice.
     """
     import pandas as pd
     from scipy.stats import binomtest
 
-    problems: list[str] = []
+    problems: list[str] = list(sheet.attrs.get("problems", ()))
     empty: dict[str, list[str]] = defaultdict(list)
     counts: dict[str, Counter[str]] = {question: Counter() for question in QUESTIONS}
     for row in sheet.to_dict("records"):
@@ -116,19 +96,4 @@ def summarize_review(sheet: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def write_report(path: Path, title: str, sections: Mapping[str, Sequence[Any]]) -> Path:
     """One HTML file that needs nothing else: under each heading its parts, which are sentences, pandas tables or
     matplotlib figures (embedded as PNG). Everything is escaped."""
-    from markupsafe import Markup
-
-    def part_of(part: Any) -> tuple[str, str]:
-        """(kind, what the template shows)"""
-        if isinstance(part, str):
-            return "text", part
-        if hasattr(part, "savefig"):
-            image = io.BytesIO()
-            part.savefig(image, format="png", metadata={"Software": None})
-            return "image", f"data:image/png;base64,{base64.b64encode(image.getvalue()).decode()}"
-        return "table", Markup(
-            part.to_html(border=0, index=part.index.dtype != "int64")
-        )  # pandas escapes cells
-
-    shown = {heading: [part_of(part) for part in parts] for heading, parts in sections.items()}
-    return write_page(path, "quality_report.html.j2", title=title, sections=shown)
+    return write_page(path, "quality_report.html.j2", title=title, sections=sections)

@@ -1,6 +1,7 @@
 """Answers are scored against references, in Korean (notebook 04).
 
 In: answers and references. Out: ROUGE, BLEU, chrF, cosine, exact match and abstention, over all and a sample.
+Every ``compute_…`` takes two lists of the same length and never raises on an empty, long or odd *answer*.
 """
 
 from src.scoring.bleu import (
@@ -19,7 +20,6 @@ from src.scoring.correctness import (
     compute_char_f1,
     compute_exact_match,
     korquad_normalize,
-    normalize_answer,
 )
 from src.scoring.cosine import compute_cosine_similarity
 from src.scoring.embedding import embedder_label, load_embedder

@@ -1,35 +1,25 @@
-"""BLEU and chrF by sacrebleu, with Korean tokenization, a signature, and statistics that can be resampled.
+"""BLEU and chrF by sacrebleu, with Korean tokenization, a signature, and statistics that can be resampled."""
 
-Every function takes two lists of the same length, never raises on an empty, long or odd *answer*, and gives the
-values a sample with ``per_sample=True``.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from src.scoring.tokenizers import _sacrebleu, check_pairs, clean
+from src.scoring.tokenizers import Scores, Texts, _sacrebleu, check_pairs, clean
 
-# --- BLEU ------------------------------------------------------------------------------------------------------
+
+def _statistics(metric: Any, predictions: Texts, references: Texts) -> np.ndarray:
+    check_pairs(predictions, references)
+    answers, wanted = ([clean(text) for text in side] for side in (predictions, references))
+    return np.array(metric._extract_corpus_statistics(answers, [wanted]))
 
 
 def bleu_statistics(
-    predictions: Sequence[str],
-    references: Sequence[str],
-    *,
-    tokenize: str = "ko-mecab",
-    max_ngram_order: int = 4,
+    predictions: Texts, references: Texts, *, tokenize: str = "ko-mecab", max_ngram_order: int = 4
 ) -> np.ndarray:
     """sacrebleu's sufficient statistics a sample: int (n, 2 + 2 * order) = lengths of answer and reference, then
     matching n-grams and n-grams of the answer by order. Their sum over samples determines corpus BLEU."""
-    check_pairs(predictions, references)
-    bleu = _sacrebleu(tokenize, max_ngram_order)
-    cleaned = [clean(text) for text in references]
-    return np.array(bleu._extract_corpus_statistics([clean(text) for text in predictions], [cleaned]))
+    return _statistics(_sacrebleu(tokenize, max_ngram_order), predictions, references)
 
 
 def bleu_from_statistics(statistics: np.ndarray, *, effective_order: bool = False) -> np.ndarray:
@@ -50,13 +40,13 @@ def bleu_from_statistics(statistics: np.ndarray, *, effective_order: bool = Fals
 
 
 def compute_bleu(
-    predictions: Sequence[str],
-    references: Sequence[str],
+    predictions: Texts,
+    references: Texts,
     *,
     tokenize: str = "ko-mecab",
     max_ngram_order: int = 4,
     per_sample: bool = False,
-) -> dict[str, Any]:
+) -> Scores:
     """Corpus BLEU, 0-100, by sacrebleu (Post 2018), with the signature that says how it was computed.
 
     Answers that are all shorter than four morphemes have a corpus BLEU of 0 even when exact: look at exact match
@@ -64,31 +54,23 @@ def compute_bleu(
     """
     statistics = bleu_statistics(predictions, references, tokenize=tokenize, max_ngram_order=max_ngram_order)
     bleu = _sacrebleu(tokenize, max_ngram_order)
-    result: dict[str, Any] = {
-        "bleu": float(bleu._compute_score_from_stats(statistics.sum(axis=0).tolist()).score),
-        "signature": str(bleu.get_signature()),
-    }
-    if per_sample:
-        result["per_sample"] = bleu_from_statistics(statistics, effective_order=True).tolist()
-    return result
+    score = bleu._compute_score_from_stats(statistics.sum(axis=0).tolist()).score
+    result: Scores = {"bleu": float(score), "signature": str(bleu.get_signature())}
+    each = bleu_from_statistics(statistics, effective_order=True)
+    return result | ({"per_sample": each.tolist()} if per_sample else {})
 
 
-# --- chrF ------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
+@cache
 def _chrf() -> Any:
     from sacrebleu.metrics import CHRF
 
     return CHRF()
 
 
-def chrf_statistics(predictions: Sequence[str], references: Sequence[str]) -> np.ndarray:
+def chrf_statistics(predictions: Texts, references: Texts) -> np.ndarray:
     """sacrebleu's sufficient statistics a sample: int (n, 18) = for n-grams of 1 to 6 characters, those of the
     answer, of the reference, and in common. Their sum over samples determines corpus chrF2."""
-    check_pairs(predictions, references)
-    cleaned = [clean(text) for text in references]
-    return np.array(_chrf()._extract_corpus_statistics([clean(text) for text in predictions], [cleaned]))
+    return _statistics(_chrf(), predictions, references)
 
 
 def chrf_from_statistics(statistics: np.ndarray) -> np.ndarray:
@@ -104,20 +86,16 @@ def chrf_from_statistics(statistics: np.ndarray) -> np.ndarray:
     return 100 * 5 * precision * recall / np.where(precision + recall > 0, 4 * precision + recall, 1)
 
 
-def compute_chrf(
-    predictions: Sequence[str], references: Sequence[str], *, per_sample: bool = False
-) -> dict[str, Any]:
+def compute_chrf(predictions: Texts, references: Texts, *, per_sample: bool = False) -> Scores:
     """Corpus chrF2, 0-100, by sacrebleu, with its signature: n-grams of 1 to 6 characters without white space.
 
     It needs no tokenizer and forgives a wrong ending or particle where BLEU does not; a text of one character
     still has a score. ``per_sample`` adds sentence chrF2.
     """
     statistics = chrf_statistics(predictions, references)
-    result: dict[str, Any] = {
-        "chrf": float(chrf_from_statistics(statistics.sum(axis=0))),
-        "chrf_signature": str(_chrf().get_signature()),
-    }
-    return result | ({"per_sample": chrf_from_statistics(statistics).tolist()} if per_sample else {})
+    score, each = chrf_from_statistics(statistics.sum(axis=0)), chrf_from_statistics(statistics)
+    result: Scores = {"chrf": float(score), "chrf_signature": str(_chrf().get_signature())}
+    return result | ({"per_sample": each.tolist()} if per_sample else {})
 
 
 def signatures() -> dict[str, str]:

@@ -4,11 +4,9 @@ It is called overlap everywhere, never meaning: "됩니다" and "안 됩니다" 
 without a common word are strangers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -47,7 +45,7 @@ class CharNgramTfidf(InputModule):
             dtype=np.float32,
         )
 
-    def fit(self, texts: Sequence[str]) -> CharNgramTfidf:
+    def fit(self, texts: Sequence[str]) -> Self:
         """Learn how rare each column is. The order of the texts does not matter."""
         if not texts:
             raise ValueError("임베더를 맞출 글이 없습니다. 글을 하나 이상 넣어 주세요.")
@@ -78,8 +76,7 @@ class CharNgramTfidf(InputModule):
         self.save_torch_weights(output_path, safe_serialization=safe_serialization)
 
     @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any) -> CharNgramTfidf:
-        model = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, local_files_only=True))
-        return cls.load_torch_weights(
-            model_name_or_path, subfolder=subfolder, local_files_only=True, model=model
-        )
+    def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any) -> Self:
+        here = {"subfolder": subfolder, "local_files_only": True}
+        model = cls(**cls.load_config(model_name_or_path, **here))
+        return cls.load_torch_weights(model_name_or_path, model=model, **here)

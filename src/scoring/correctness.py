@@ -1,24 +1,18 @@
-"""Right or wrong: exact match, KorQuAD's rules, answer contained, abstention. None of it needs a tokenizer.
-
-Every function takes two lists of the same length, never raises on an empty, long or odd *answer*, and gives the
-values a sample with ``per_sample=True``.
-"""
-
-from __future__ import annotations
+"""Right or wrong: exact match, KorQuAD's rules, answer contained, abstention. None of it needs a tokenizer."""
 
 import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from operator import eq
 
 import numpy as np
 
 from src.data.text import is_punctuation
 from src.raft.answers import is_abstention
 from src.raft.evidence import find_answer
-from src.scoring.tokenizers import check_lengths, check_pairs, check_texts
+from src.scoring.tokenizers import Scores, Texts, check_lengths, check_pairs, check_texts
 
 
 def normalize_answer(text: str) -> str:
@@ -41,28 +35,19 @@ def korquad_normalize(text: str) -> str:
     return " ".join(text.translate(_KORQUAD_DROPPED).split())
 
 
-def _mean(name: str, values: Sequence[float], per_sample: bool) -> dict[str, Any]:
-    result: dict[str, Any] = {name: float(np.mean(values))}
-    return result | ({"per_sample": [float(value) for value in values]} if per_sample else {})
+def _mean(name: str, values: Iterable[float], per_sample: bool) -> Scores:
+    each = [float(value) for value in values]
+    return {name: float(np.mean(each))} | ({"per_sample": each} if per_sample else {})
 
 
-def compute_exact_match(
-    predictions: Sequence[str],
-    references: Sequence[str],
-    *,
-    normalize: Callable[[str], str] = normalize_answer,
-    per_sample: bool = False,
-) -> dict[str, Any]:
-    """Share of answers equal to their reference after ``normalize``, 0-1; ``korquad_normalize`` gives KorQuAD's
-    official exact match."""
+def compute_exact_match(predictions: Texts, references: Texts, *, per_sample: bool = False) -> Scores:
+    """Share of answers equal to their reference after ``normalize_answer``, 0-1."""
     check_pairs(predictions, references)
-    pairs = zip(predictions, references, strict=True)
-    return _mean("exact_match", [float(normalize(pred) == normalize(ref)) for pred, ref in pairs], per_sample)
+    same = map(eq, map(normalize_answer, predictions), map(normalize_answer, references))
+    return _mean("exact_match", same, per_sample)
 
 
-def compute_char_f1(
-    predictions: Sequence[str], references: Sequence[str], *, per_sample: bool = False
-) -> dict[str, Any]:
+def compute_char_f1(predictions: Texts, references: Texts, *, per_sample: bool = False) -> Scores:
     """KorQuAD 1.0's official F1, 0-1: characters in common, *without order*, after ``korquad_normalize`` and
     without white space. "울서" for "서울" therefore scores 1.0."""
     check_pairs(predictions, references)
@@ -72,8 +57,7 @@ def compute_char_f1(
         common = (left & right).total()
         return 2 * common / (left.total() + right.total()) if common else 0.0
 
-    values = [score(pred, ref) for pred, ref in zip(predictions, references, strict=True)]
-    return _mean("char_f1", values, per_sample)
+    return _mean("char_f1", map(score, predictions, references), per_sample)
 
 
 def answer_contained(prediction: str, reference: str) -> bool:
@@ -83,27 +67,20 @@ def answer_contained(prediction: str, reference: str) -> bool:
     return bool(places) and None not in places
 
 
-def compute_answer_contained(
-    predictions: Sequence[str], references: Sequence[str], *, per_sample: bool = False
-) -> dict[str, Any]:
+def compute_answer_contained(predictions: Texts, references: Texts, *, per_sample: bool = False) -> Scores:
     """Share of answers that hold everything their reference says (``answer_contained``), 0-1. It asks neither for
     brevity nor for form, so read it beside exact match: repeating the whole document would score 1."""
     check_pairs(predictions, references)
-    hits = [answer_contained(pred, ref) for pred, ref in zip(predictions, references, strict=True)]
-    return _mean("answer_contained", hits, per_sample)
+    return _mean("answer_contained", map(answer_contained, predictions, references), per_sample)
 
 
-def compute_abstention(
-    predictions: Sequence[str], answerable: Sequence[bool], *, per_sample: bool = False
-) -> dict[str, Any]:
+def compute_abstention(predictions: Texts, answerable: Sequence[bool], *, per_sample: bool = False) -> Scores:
     """How often the answer says that there is none: ``abstention`` among the unanswerable questions (higher is
     better), ``false_abstention`` among the answerable (lower is better); None where there is no such question."""
     check_lengths({"답": predictions, "답이 있는지": answerable})
     check_texts("답", predictions)
     said = np.array([is_abstention(text) for text in predictions], dtype=float)
     has_answer = np.asarray(answerable, dtype=bool)
-    result: dict[str, Any] = {
-        "abstention": float(said[~has_answer].mean()) if (~has_answer).any() else None,
-        "false_abstention": float(said[has_answer].mean()) if has_answer.any() else None,
-    }
+    sides = {"abstention": said[~has_answer], "false_abstention": said[has_answer]}
+    result: Scores = {name: float(side.mean()) if len(side) else None for name, side in sides.items()}
     return result | ({"per_sample": said.tolist()} if per_sample else {})

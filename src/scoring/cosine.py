@@ -1,35 +1,25 @@
 """What vectors say: the cosine of answer and reference."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from src.scoring.tokenizers import check_pairs, clean
+from src.scoring.tokenizers import Scores, Texts, check_pairs, clean
 
 
 def compute_cosine_similarity(
-    predictions: Sequence[str],
-    references: Sequence[str],
-    embedder: Any,
-    *,
-    query_prefix: str | None = None,
-    per_sample: bool = False,
-) -> dict[str, Any]:
+    predictions: Texts, references: Texts, embedder: Any, *, per_sample: bool = False
+) -> Scores:
     """Mean cosine of answer and reference vectors, -1 to 1. What it means is what the embedder measures
     (``src.scoring.embedder_label``). Each distinct text is encoded once; a pair with an empty side scores 0.
     ValueError where the embedder gives a vector with NaN or infinity, as some do in half precision.
 
-    ``embedder`` is any sentence-transformers model. ``query_prefix`` ("query: " for E5, arXiv 2212.03533 §4) is put
-    before both sides; ``load_embedder`` has set it already where the model wants one.
+    ``embedder`` is any sentence-transformers model; ``load_embedder`` has set the prefix that some want.
     """
     check_pairs(predictions, references)
     predictions, references = ([clean(text) for text in side] for side in (predictions, references))
     texts = sorted({*predictions, *references})  # not in a hash order: batches would differ between runs
-    options = {} if query_prefix is None else {"prompt": query_prefix}
-    vectors = np.asarray(embedder.encode(texts, show_progress_bar=False, **options), dtype=float)
+    vectors = np.asarray(embedder.encode(texts, show_progress_bar=False), dtype=float)
     # A semantic model has a vector for nothing, too; an empty answer must not score by it.
     vectors[[not text for text in texts]] = 0
     row = {text: index for index, text in enumerate(texts)}
@@ -43,5 +33,5 @@ def compute_cosine_similarity(
         )
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     cosines = np.clip((vectors[left] * vectors[right]).sum(axis=1), -1, 1)
-    result: dict[str, Any] = {"cosine_similarity": float(np.mean(cosines))}
+    result: Scores = {"cosine_similarity": float(np.mean(cosines))}
     return result | ({"per_sample": cosines.tolist()} if per_sample else {})

@@ -1,21 +1,16 @@
 """Sentence vectors: the profile's embedder, loaded and named for what it measures."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.profiles import ROOT, Profile
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 OVERLAP_LABEL = "글자 겹침(문자 n-gram TF-IDF) — 의미가 아닙니다"
 
 
-def load_embedder(profile: Profile | str) -> SentenceTransformer:
-    """The profile's embedder, ready for ``.encode(texts)``.
+def load_embedder(profile: Profile | str) -> Any:
+    """The profile's embedder, a ``SentenceTransformer`` ready for ``.encode(texts)``.
 
     ``profile.embedder`` (or a name given directly) is a path below the checkout where that exists, else a hub id.
     E5 models were trained with "query: " before every text (arXiv 2212.03533 §4); both sides of a symmetric
@@ -31,9 +26,8 @@ def load_embedder(profile: Profile | str) -> SentenceTransformer:
     if (folder / "modules.json").is_file():
         # sentence-transformers asks for trust_remote_code before it imports a class that is not its own, even from
         # a local folder. The flag is given only where the folder names nothing but this checkout's module.
-        return SentenceTransformer(
-            str(folder), device="cpu", local_files_only=True, trust_remote_code=_only_our_modules(folder)
-        )
+        ours = _only_our_modules(folder)
+        return SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=ours)
     try:
         return SentenceTransformer(name, **_prompt_options(name))
     except OSError as error:
@@ -47,11 +41,9 @@ def embedder_label(profile: Profile | str) -> str:
     """What this embedder measures, in a learner's words; stands beside every number made with it."""
     name = profile if isinstance(profile, str) else profile.embedder
     folder = ROOT / name
-    if (folder / "modules.json").is_file() and _only_our_modules(folder):
-        return OVERLAP_LABEL
-    if name.rstrip("/") == "data/tiny/embedder":  # named before it was built
-        return OVERLAP_LABEL
-    return f"문장 의미 유사도({name})"
+    built = (folder / "modules.json").is_file() and _only_our_modules(folder)
+    # The offline embedder may be named before it was built.
+    return OVERLAP_LABEL if built or name == "data/tiny/embedder" else f"문장 의미 유사도({name})"
 
 
 def _only_our_modules(folder: Path) -> bool:

@@ -1,37 +1,24 @@
 """Every score of the workshop in one table: its title, its scale, how it is computed; and as ``evaluate.Metric``."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from src.raft.answers import is_abstention
-from src.scoring.bleu import (
-    bleu_from_statistics,
-    bleu_statistics,
-    chrf_from_statistics,
-    chrf_statistics,
-    compute_bleu,
-    compute_chrf,
-)
-from src.scoring.correctness import (
-    compute_abstention,
-    compute_answer_contained,
-    compute_char_f1,
-    compute_exact_match,
-)
+from src.scoring import bleu, correctness
 from src.scoring.cosine import compute_cosine_similarity
 from src.scoring.rouge import compute_rouge
-from src.scoring.tokenizers import check_texts
+from src.scoring.tokenizers import Scores, Texts, check_texts
 
 
-def abstention(predictions: Sequence[str], references: Sequence[str], **options: Any) -> dict[str, Any]:
+def abstention(predictions: Texts, references: Texts, **options: Any) -> Scores:
     """``compute_abstention`` where a reference that abstains says that there is no answer."""
-    return compute_abstention(predictions, [not is_abstention(text) for text in references], **options)
+    return correctness.compute_abstention(
+        predictions, [not is_abstention(text) for text in references], **options
+    )
 
 
 @dataclass(frozen=True)
@@ -39,9 +26,7 @@ class Metric:
     """A score as tables, charts and ``load_metric`` know it."""
 
     title: str  # what a learner reads; ↓ marks what should be low
-    compute: Callable[
-        ..., dict[str, Any]
-    ]  # (answers, references, per_sample=...) -> this score, maybe with others
+    compute: Callable[..., Scores]  # (answers, references, per_sample=...) -> this score, maybe with others
     scale: str = "0–1"
     lower_is_better: bool = False
     answerable: bool | None = None  # looks only at questions that have (True) or lack (False) an answer
@@ -59,17 +44,25 @@ class Metric:
         return 100 if self.scale.endswith("100") else 1
 
 
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+
 # The order is that of every table and chart.
 METRICS: dict[str, Metric] = {
     "rouge1": Metric("ROUGE-1", compute_rouge),
     "rouge2": Metric("ROUGE-2", compute_rouge),
     "rougeL": Metric("ROUGE-L", compute_rouge),
-    "bleu": Metric("BLEU", compute_bleu, "0–100", counts=(bleu_statistics, bleu_from_statistics)),
-    "chrf": Metric("chrF2", compute_chrf, "0–100", counts=(chrf_statistics, chrf_from_statistics)),
+    "bleu": Metric(
+        "BLEU", bleu.compute_bleu, "0–100", counts=(bleu.bleu_statistics, bleu.bleu_from_statistics)
+    ),
+    "chrf": Metric(
+        "chrF2", bleu.compute_chrf, "0–100", counts=(bleu.chrf_statistics, bleu.chrf_from_statistics)
+    ),
     "cosine_similarity": Metric("코사인 유사도", compute_cosine_similarity, "−1–1"),
-    "exact_match": Metric("정확히 일치", compute_exact_match),
-    "char_f1": Metric("글자 F1", compute_char_f1),
-    "answer_contained": Metric("정답 포함(답 있는 질문)", compute_answer_contained, answerable=True),
+    "exact_match": Metric("정확히 일치", correctness.compute_exact_match),
+    "char_f1": Metric("글자 F1", correctness.compute_char_f1),
+    "answer_contained": Metric(
+        "정답 포함(답 있는 질문)", correctness.compute_answer_contained, answerable=True
+    ),
     "abstention": Metric("바르게 답 없음(답 없는 질문)", abstention, answerable=False),
     "false_abstention": Metric(
         "잘못 답 없음(답 있는 질문) ↓", abstention, lower_is_better=True, answerable=True
@@ -77,31 +70,10 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def sample_scores(
-    name: str, answers: Sequence[str], references: Sequence[str], **options: Any
-) -> list[float]:
-    """The score ``name`` of ``METRICS`` for each answer; ``options`` go to its function (``embedder=...``).
-
-    Raises:
-        ValueError: another name.
-    """
-    if name not in METRICS:
-        raise ValueError(
-            f"질문마다 셀 수 없는 지표입니다: {name!r}. 고를 수 있는 지표: {', '.join(METRICS)}."
-        )
+def sample_scores(name: str, answers: Texts, references: Texts, **options: Any) -> list[float]:
+    """The score ``name`` of ``METRICS`` for each answer; ``options`` go to its function (``embedder=...``)."""
     values = METRICS[name].compute(answers, references, per_sample=True, **options)["per_sample"]
     return values[name] if isinstance(values, dict) else values
-
-
-# --- The same as evaluate.Metric -------------------------------------------------------------------------------
-
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
-
-
-def _storable(side: str, texts: Sequence[str], first: int) -> list[str]:
-    """Arrow keeps texts as UTF-8, which has no lone surrogates; a cut emoji leaves some."""
-    check_texts("답" if side == "predictions" else "정답", texts, first)
-    return [_SURROGATES.sub("\ufffd", text) for text in texts]
 
 
 def load_metric(name: str, **options: Any) -> Any:
@@ -121,28 +93,26 @@ def load_metric(name: str, **options: Any) -> Any:
 
     class KoreanMetric(evaluate.Metric):
         def _info(self) -> evaluate.MetricInfo:
-            text = datasets.Value("string")
-            return evaluate.MetricInfo(
-                description=function.__doc__ or name,
-                citation="",
-                inputs_description="predictions, references: list[str]",
-                features=datasets.Features({"predictions": text, "references": text}),
+            texts = datasets.Features(
+                {side: datasets.Value("string") for side in ("predictions", "references")}
             )
+            return evaluate.MetricInfo(description=function.__doc__, citation="", features=texts)
 
         def add(self, *, prediction: Any = None, reference: Any = None, **rest: Any) -> None:
             """One answer and its reference."""  # evaluate appends to these docstrings
             # evaluate.combine hands the texts over in ``rest``, under the names of the columns.
             pair = {"predictions": prediction, "references": reference} | rest
-            super().add(**{name: _storable(name, [text], len(self))[0] for name, text in pair.items()})
+            self.add_batch(**{side: [text] for side, text in pair.items()})
 
-        def add_batch(self, *, predictions: Sequence[str], references: Sequence[str], **rest: Any) -> None:
+        def add_batch(self, *, predictions: Texts, references: Texts) -> None:
             """Answers and their references."""
-            sides = {"predictions": predictions, "references": references}
-            super().add_batch(**{key: _storable(key, side, len(self)) for key, side in sides.items()}, **rest)
+            check_texts("답", predictions, len(self))
+            check_texts("정답", references, len(self))
+            # Arrow keeps texts as UTF-8, which has no lone surrogates; a cut emoji leaves some.
+            pairs = [[_SURROGATES.sub("\ufffd", text) for text in side] for side in (predictions, references)]
+            super().add_batch(predictions=pairs[0], references=pairs[1])
 
-        def _compute(
-            self, *, predictions: list[str], references: list[str], **arguments: Any
-        ) -> dict[str, Any]:
+        def _compute(self, *, predictions: Texts, references: Texts, **arguments: Any) -> Scores:
             return function(list(predictions), list(references), **options, **arguments)
 
     KoreanMetric.__name__ = name  # evaluate reads the metric's name from its class

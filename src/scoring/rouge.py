@@ -1,43 +1,24 @@
 """ROUGE-1, -2 and -L with Korean tokenization (Lin 2004)."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 
-from src.scoring.tokenizers import TOKENIZERS, check_pairs
+from src.scoring.tokenizers import TOKENIZERS, Scores, Texts, check_pairs
 
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL")
 MEASURES = ("fmeasure", "recall", "precision")
 
 
-class _CachedTokenizer:
-    """A rouge_score tokenizer that splits each distinct text once."""
-
-    def __init__(self, name: str) -> None:
-        if name not in TOKENIZERS:
-            raise ValueError(
-                f"'{name}' 토크나이저는 없습니다. {', '.join(TOKENIZERS)} 가운데에서 골라 주세요."
-            )
-        self._split = TOKENIZERS[name]
-        self._seen: dict[str, list[str]] = {}
-
-    def tokenize(self, text: str) -> list[str]:
-        if text not in self._seen:
-            self._seen[text] = self._split(text)
-        return self._seen[text]
-
-
 def compute_rouge(
-    predictions: Sequence[str],
-    references: Sequence[str],
+    predictions: Texts,
+    references: Texts,
     *,
     tokenizer: str = "mecab",
     measure: str = "fmeasure",
     per_sample: bool = False,
-) -> dict[str, Any]:
+) -> Scores:
     """ROUGE-1, -2 (n-gram overlap) and -L (longest common subsequence), mean over samples, 0-1 (Lin 2004).
 
     ``tokenizer`` is "mecab" (morphemes), "eojeol" or "char"; ``measure`` "fmeasure", "recall" (of the reference)
@@ -51,11 +32,12 @@ def compute_rouge(
     from rouge_score.scoring import Score, fmeasure
 
     check_pairs(predictions, references)
-    if measure not in MEASURES:
-        raise ValueError(
-            f"'{measure}' 값은 없습니다. measure를 {', '.join(MEASURES)} 가운데에서 골라 주세요."
-        )
-    tokens = _CachedTokenizer(tokenizer)
+    for option, value, known in (("tokenizer", tokenizer, TOKENIZERS), ("measure", measure, MEASURES)):
+        if value not in known:
+            raise ValueError(
+                f"'{value}' 값은 없습니다. {option}를 {', '.join(known)} 가운데에서 골라 주세요."
+            )
+    tokens = SimpleNamespace(tokenize=cache(TOKENIZERS[tokenizer]))  # each distinct text is split once
     scorer = RougeScorer(["rouge1", "rouge2"], tokenizer=tokens)
 
     def score(prediction: str, reference: str) -> dict[str, Score]:
@@ -67,5 +49,5 @@ def compute_rouge(
 
     rows = [score(pred, ref) for pred, ref in zip(predictions, references, strict=True)]
     values = {name: [float(getattr(row[name], measure)) for row in rows] for name in ROUGE_TYPES}
-    result: dict[str, Any] = {name: float(np.mean(column)) for name, column in values.items()}
+    result: Scores = {name: float(np.mean(column)) for name, column in values.items()}
     return result | ({"per_sample": values} if per_sample else {})

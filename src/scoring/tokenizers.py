@@ -4,13 +4,14 @@ rouge_score's own tokenizer keeps only ``[a-z0-9]``: it gives 0 to two identical
 tokenizer, mecab-ko as sacrebleu ships it, serves ROUGE and BLEU, and splits each distinct text once.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
+
+Texts = Sequence[str]  # answers or references, one a question
+Scores = dict[str, Any]  # score by name; under "per_sample", where asked for, each question's values
 
 _UNSAFE = re.compile(r"[\x00-\x1f\ud800-\udfff]")  # mecab-ko stops at NUL and refuses lone surrogates
 _ENDLESS = re.compile(r"(\S{1000})(?=\S)")  # mecab-ko's time grows with its square: two minutes for 1 MB
@@ -40,7 +41,7 @@ def check_texts(side: str, texts: Sequence[Any], first: int = 0) -> None:
             )
 
 
-def check_pairs(predictions: Sequence[str], references: Sequence[str]) -> None:
+def check_pairs(predictions: Texts, references: Texts) -> None:
     """``check_lengths``, and ``check_texts`` of both sides."""
     check_lengths({"답": predictions, "정답": references})
     check_texts("답", predictions)
@@ -60,12 +61,8 @@ def _sacrebleu(tokenize: str = "ko-mecab", max_ngram_order: int = 4) -> Any:
     return BLEU(tokenize=tokenize, max_ngram_order=max_ngram_order)
 
 
-def _mecab(text: str) -> list[str]:
-    return _sacrebleu().tokenizer(clean(text)).split()  # cached there, so BLEU finds these again
-
-
 TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
-    "mecab": _mecab,
+    "mecab": lambda text: _sacrebleu().tokenizer(clean(text)).split(),  # cached there: BLEU finds these again
     "eojeol": lambda text: clean(text).split(),  # words between white space
     "char": lambda text: [character for character in clean(text) if not character.isspace()],
 }

@@ -1,7 +1,5 @@
 """The card that goes with an adapter: what it was made from, what it scores, how to use it, where it ends."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +41,7 @@ def model_card(
     data_licence = "CC BY 4.0, 지어낸 회사의 인공 데이터" if ours else source or "라이선스를 직접 적어 주세요"
     if profile.hub_data:
         data_licence += f"; {profile.hub_data.dataset}의 일부: {profile.hub_data.licence}"
+    example = {"instruction": INSTRUCTION, "context": ["…"], "question": "…"}
     card = ModelCard.from_template(
         metadata,
         template_path=str(TEMPLATES / "card.md.j2"),
@@ -53,8 +52,6 @@ def model_card(
         spec=spec,
         licence=licence_line(spec),
         data_licence=data_licence,
-        prompt=to_messages(
-            {"instruction": INSTRUCTION, "context": ["…"], "question": "…"}, with_answer=False
-        ),
+        prompt=to_messages(example, with_answer=False),
     )
     return str(card) + "\n"

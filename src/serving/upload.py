@@ -1,7 +1,5 @@
 """An adapter for other people: the upload first shows what it would send."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping
@@ -32,13 +30,15 @@ def upload_adapter(
             without that name or its licence, no token, a public repository where a private one was asked for, or
             an error of the hub.
     """
-    from huggingface_hub import get_token
+    from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
     folder = Path(folder)
     every = {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-    _refuse_unfit(folder, every)
-    base = json.loads(every["adapter_config.json"].read_text(encoding="utf-8")).get("base_model_name_or_path")
-    note = _licence_note(str(base), repo_id, every)
+    config = (
+        every["adapter_config.json"].read_text(encoding="utf-8") if "adapter_config.json" in every else "{}"
+    )
+    base = str(json.loads(config).get("base_model_name_or_path"))
+    _refuse_unfit(folder, repo_id, base, every)
     files = {name: p.stat().st_size for name, p in every.items() if SENT.fullmatch(name) and "/" not in name}
     left_out = [name for name in every if name not in files]
     plan = {"repo_id": repo_id, "private": private, "files": files, "left_out": left_out, "url": None}
@@ -48,7 +48,7 @@ def upload_adapter(
         f"올릴 파일 {len(files)}개, {sum(files.values()) / 2**20:.2f} MiB",
         *(f"  {name}  {size:,} 바이트" for name, size in files.items()),
         f"빼는 파일: {', '.join(left_out) or '없음'}",
-        note,
+        _licence_note(base),
         f"허브 로그인: {'되어 있습니다' if token else '되어 있지 않습니다'}",
         sep="\n",
     )
@@ -60,10 +60,14 @@ def upload_adapter(
             "허브에 로그인되어 있지 않아 올리지 않았습니다. 터미널에서 hf auth login을 실행한 뒤 다시 해 주세요. "
             "토큰을 노트북에 적지는 마세요."
         )
+    api = HfApi()
     try:
-        plan["url"] = _send(folder, plan)
-    except UploadError:
-        raise
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        # A repository that was there before stays as it was.
+        exposed = private and not api.repo_info(repo_id).private
+        if not exposed:
+            sent = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=every[name]) for name in files]
+            plan["url"] = api.create_commit(repo_id, sent, commit_message="Upload adapter").commit_url
     except Exception as error:
         # The hub's answer may quote the request, and a chained traceback would show it.
         text = TOKEN.sub("***", str(error).replace(token, "***"))
@@ -71,65 +75,42 @@ def upload_adapter(
             f"허브가 올리기를 받아 주지 않았습니다. 저장소 이름과 쓰기 권한을 확인해 주세요. "
             f"({type(error).__name__}: {text})"
         ) from None
+    if exposed:
+        raise UploadError(
+            f"{repo_id}은 이미 있는 공개 저장소라 올리지 않았습니다. 다른 이름을 쓰거나, 공개해도 되면 private=False로 불러 주세요."
+        )
     print(f"올렸습니다: {plan['url']}")
     return plan
 
 
-def _send(folder: Path, plan: Mapping[str, Any]) -> str:
-    from huggingface_hub import CommitOperationAdd, HfApi
-
-    api = HfApi()
-    repo_id = plan["repo_id"]
-    api.create_repo(repo_id, private=plan["private"], exist_ok=True)
-    if plan["private"] and not api.repo_info(repo_id).private:  # it was there before, and stays as it was
-        raise UploadError(
-            f"{repo_id}은 이미 있는 공개 저장소라 올리지 않았습니다. 다른 이름을 쓰거나, 공개해도 되면 private=False로 불러 주세요."
-        )
-    operations = [
-        CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in plan["files"]
-    ]
-    return str(api.create_commit(repo_id, operations, commit_message="Upload adapter").commit_url)
-
-
-def _refuse_unfit(folder: Path, every: Mapping[str, Path]) -> None:
+def _refuse_unfit(folder: Path, repo_id: str, base: str, every: Mapping[str, Path]) -> None:
+    card = every["README.md"].read_text(encoding="utf-8") if "README.md" in every else ""
     missing = {"adapter_config.json", "adapter_model.safetensors"} - every.keys()
-    if missing:
-        raise UploadError(
-            f"{folder.name} 폴더에 {', '.join(sorted(missing))}이 없습니다. pipeline.save_training이 남긴 "
-            "어댑터 폴더인지 확인해 주세요."
-        )
-    card = every.get("README.md")
-    if card is None or not card.read_text(encoding="utf-8").startswith("---\n"):
-        raise UploadError(
-            "모델 카드(README.md)가 없거나 맨 앞에 메타데이터가 없습니다. 무엇으로 만들었는지 모르는 어댑터는 올리지 않습니다."
-        )
     pickles = [name for name, path in every.items() if path.suffix.lower() in PICKLES]
-    if pickles:
-        raise UploadError(
-            f"{', '.join(pickles)}은 불러올 때 코드를 실행할 수 있는 형식(pickle)입니다. 지우고 다시 해 주세요. "
-            "가중치는 safetensors면 충분합니다."
-        )
-    leaking = [
-        n for n, p in every.items() if SENT.fullmatch(n) and TOKEN.search(p.read_text("utf-8", "ignore"))
-    ]
-    if leaking:
-        raise UploadError(
-            f"{', '.join(leaking)}에 허브 토큰처럼 보이는 글이 있습니다. 지우고 그 토큰은 폐기해 주세요."
-        )
+    sent = {name: path for name, path in every.items() if SENT.fullmatch(name)}
+    leaking = [name for name, path in sent.items() if TOKEN.search(path.read_text("utf-8", "ignore"))]
+    exaone, (*owner, name) = "exaone" in base.lower(), repo_id.split("/")
+    example = "/".join([*owner, f"EXAONE-{name}"])
+    reasons = {
+        f"{folder.name} 폴더에 {', '.join(sorted(missing))}이 없습니다. pipeline.save_training이 남긴 "
+        "어댑터 폴더인지 확인해 주세요.": missing,
+        "모델 카드(README.md)가 없거나 맨 앞에 메타데이터가 없습니다. 무엇으로 만들었는지 모르는 어댑터는 올리지 "
+        "않습니다.": not card.startswith("---\n"),
+        f"{', '.join(pickles)}은 불러올 때 코드를 실행할 수 있는 형식(pickle)입니다. 지우고 다시 해 주세요. "
+        "가중치는 safetensors면 충분합니다.": pickles,
+        f"{', '.join(leaking)}에 허브 토큰처럼 보이는 글이 있습니다. 지우고 그 토큰은 폐기해 주세요.": leaking,
+        f"EXAONE에서 나온 모델의 이름은 EXAONE으로 시작해야 합니다. 예: {example}": exaone
+        and not name.startswith("EXAONE"),
+        "EXAONE의 라이선스는 사본이 가중치를 따라다니기를 요구합니다. 베이스 모델 저장소의 LICENSE 파일을 어댑터 폴더에 "
+        "넣어 주세요.": exaone and not any(file.upper().startswith("LICENSE") for file in every),
+    }
+    for reason, found in reasons.items():
+        if found:
+            raise UploadError(reason)
 
 
-def _licence_note(base: str, repo_id: str, every: Mapping[str, Path]) -> str:
-    """What the base's licence asks of this upload, in Korean; UploadError where it is not met."""
-    if "exaone" in base.lower():
-        *owner, name = repo_id.split("/")
-        if not name.startswith("EXAONE"):
-            raise UploadError(
-                f"EXAONE에서 나온 모델의 이름은 EXAONE으로 시작해야 합니다. 예: {'/'.join([*owner, f'EXAONE-{name}'])}"
-            )
-        if not any(file.upper().startswith("LICENSE") for file in every):
-            raise UploadError(
-                "EXAONE의 라이선스는 사본이 가중치를 따라다니기를 요구합니다. 베이스 모델 저장소의 LICENSE 파일을 어댑터 폴더에 넣어 주세요."
-            )
+def _licence_note(base: str) -> str:
+    """What the base's licence asks of whoever uploads, in Korean."""
     spec = next((spec for spec in MODELS.values() if base in (spec.source, spec.location)), None)
     if spec is None:
         return f"[라이선스] 베이스 모델 {base}은 목록에 없습니다. 올려도 되는지 직접 확인해 주세요."

@@ -76,8 +76,8 @@ def test_excel_saves_cp949(tmp_path):
     ("content", "reason"),
     [
         ("id,질문\n1,2\n".encode(), "칸이 없습니다"),
-        (b"", "표로 읽을 수 없습니다"),
-        (b'a,b\n"1,2\n', "표로 읽을 수 없습니다|칸이 없습니다"),
+        (b"", "파일이 비어 있습니다"),
+        (b'a,b\n"1,2\n', "칸이 없습니다"),
         (b"\xff\xff\x80,b\n", "CSV UTF-8"),
     ],
 )
@@ -86,6 +86,20 @@ def test_a_damaged_sheet_says_what_to_do(tmp_path, content, reason):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=reason):
         read_review_sheet(path)
+
+
+def test_a_line_that_cannot_be_read_is_named_and_costs_only_itself(tmp_path):
+    path = tmp_path / "sheet.csv"
+    sheet(("예", "예", "하나"), ("예", "아니오", "하나")).to_csv(path, index=False, encoding="utf-8-sig")
+    first, second, third = path.read_text("utf-8-sig").splitlines()
+    path.write_text("\n".join([first, f"{second},쉼표,더", third]), encoding="utf-8-sig")
+    table, problems = summarize_review(read_review_sheet(path))
+    assert list(table["예"]) == [1, 0] and len(problems) == 1 and problems[0].startswith("2번째 줄")
+
+
+def test_a_question_that_looks_like_a_formula_does_not_run(tmp_path):
+    write_review_sheet(tmp_path / "sheet.csv", [record(1, "=1+1은 몇인가요?")], {})
+    assert "'=1+1은 몇인가요?" in (tmp_path / "sheet.csv").read_text("utf-8-sig")
 
 
 def test_an_untouched_sheet_counts_as_unread():
