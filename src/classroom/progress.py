@@ -11,6 +11,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+from src.data.files import append_jsonl
 from src.profiles import outputs_dir
 
 RIGHT, HINT = "right", "hint"
@@ -52,8 +53,6 @@ def record(exercise: str, right: bool) -> None:
         "result": RIGHT if right else HINT,
     }
     try:
-        log_file().parent.mkdir(parents=True, exist_ok=True)
-        with log_file().open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        append_jsonl(log_file(), [row])
     except OSError:
         return

@@ -22,6 +22,7 @@ from src.data.json_rows import Unreadable, iter_json, iter_json_lines
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
+_NO_SQUAD = "SQuAD 형식(paragraphs, qas)이 아닙니다."
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of a byte it cannot decode
 
 
@@ -39,12 +40,10 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     if suffix == ".parquet":
         yield from _read_parquet(path)
         return
-    encoding, damaged = _encoding(path)
+    encoding, damaged = find_encoding(path)
     newline = "\n" if suffix in (".jsonl", ".ndjson") else ""
-    errors = "surrogateescape" if damaged else "strict"
-    with path.open(
-        encoding=encoding, errors="replace" if encoding == "utf-16" else errors, newline=newline
-    ) as file:
+    errors = "replace" if encoding == "utf-16" else "surrogateescape"
+    with path.open(encoding=encoding, errors=errors, newline=newline) as file:
         if suffix == ".json":
             rows = enumerate(_flat(iter_json(file.read(), path.name)), start=1)
         elif suffix in (".jsonl", ".ndjson"):
@@ -58,7 +57,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
 # --- Encodings -------------------------------------------------------------------------------------------------
 
 
-def _encoding(path: Path) -> tuple[str, bool]:
+def find_encoding(path: Path) -> tuple[str, bool]:
     """The encoding of a text file and whether some of its bytes do not fit it.
 
     UTF-8 with or without BOM, then CP949 (Korean Excel); UTF-16 only with BOM. Where neither fits the whole file,
@@ -77,15 +76,11 @@ def _encoding(path: Path) -> tuple[str, bool]:
 
 def _failures(path: Path, encoding: str) -> tuple[int, int]:
     """How many lines, and how many bytes, ``encoding`` cannot decode."""
-    lines = count = 0
     with path.open("rb") as file:
-        for line in file:
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError:
-                lines += 1
-                count += len(_ESCAPED.findall(line.decode(encoding, errors="surrogateescape")))
-    return lines, count
+        damaged = [
+            n for line in file if (n := len(_ESCAPED.findall(line.decode(encoding, "surrogateescape"))))
+        ]
+    return len(damaged), sum(damaged)
 
 
 def _check_bytes(row: Any, encoding: str) -> Any:
@@ -154,20 +149,19 @@ def _flat(items: Iterable[Any]) -> Iterator[Any]:
 
 
 def _questions(article: dict[str, Any]) -> Iterator[Any]:
-    reason = "SQuAD 형식(paragraphs, qas)이 아닙니다."
-    if not isinstance(article["paragraphs"], list):
-        yield Unreadable(reason, article)
-        return
-    for paragraph in article["paragraphs"]:
-        qas = paragraph.get("qas") if isinstance(paragraph, dict) else None
-        if not isinstance(qas, list):
-            yield Unreadable(reason, paragraph)
-            continue
-        for qa in qas:
+    for paragraph in _parts(article, "paragraphs"):
+        for qa in _parts(paragraph, "qas"):
             if isinstance(qa, dict):
                 yield {"title": article.get("title"), "context": paragraph.get("context"), **qa}
             else:
-                yield Unreadable(reason, qa)
+                yield qa if isinstance(qa, Unreadable) else Unreadable(_NO_SQUAD, qa)
+
+
+def _parts(whole: Any, name: str) -> list[Any]:
+    parts = whole.get(name) if isinstance(whole, dict) else None
+    if isinstance(parts, list):
+        return parts
+    return [whole if isinstance(whole, Unreadable) else Unreadable(_NO_SQUAD, whole)]
 
 
 # --- Our own files ---------------------------------------------------------------------------------------------

@@ -71,33 +71,21 @@ def split_by_group(
     return {side: [samples[i] for i in sorted(rows)] for side, rows in sides.items()}
 
 
-def bundle_rows(
-    samples: Sequence[RawSample], *, question_threshold: float | None = QUESTION_THRESHOLD
-) -> list[list[int]]:
+def bundle_rows(samples: Sequence[RawSample], *, question_threshold: float | None) -> list[list[int]]:
     """Positions of samples that must stay together: linked by a group, a document or nearly the same question
     (connected components)."""
-    import numpy as np
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+    from scipy.cluster.hierarchy import DisjointSet
 
-    if not samples:
-        return []
-    nodes: dict[tuple[str, str], int] = {}
-    groups, edges = [], []
-    for sample in samples:
-        groups.append(nodes.setdefault(("group", sample.group_id), len(nodes)))
-        edges.append((groups[-1], nodes.setdefault(("document", document_key(sample.context)), len(nodes))))
+    bundles = DisjointSet(range(len(samples)))
+    first: dict[tuple[str, str], int] = {}
+    for position, sample in enumerate(samples):
+        for node in (("group", sample.group_id), ("document", document_key(sample.context))):
+            bundles.merge(position, first.setdefault(node, position))
     if question_threshold is not None:
         questions = [sample.question for sample in samples]
-        pairs = similar_pairs(questions, threshold=question_threshold)
-        edges += [(groups[late], groups[early]) for late, early, _ in pairs]
-    rows, columns = np.array(edges).T
-    graph = coo_matrix((np.ones(len(edges)), (rows, columns)), shape=(len(nodes), len(nodes)))
-    labels = connected_components(graph, directed=False)[1][groups]
-    bundles: dict[int, list[int]] = {}
-    for position, label in enumerate(labels.tolist()):
-        bundles.setdefault(label, []).append(position)
-    return list(bundles.values())
+        for late, early, _ in similar_pairs(questions, threshold=question_threshold):
+            bundles.merge(late, early)
+    return sorted(sorted(bundle) for bundle in bundles.subsets())
 
 
 def split_shares(splits: Mapping[str, Sequence[RawSample]]) -> list[dict[str, Any]]:

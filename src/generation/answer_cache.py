@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.data.files import append_jsonl, read_jsonl
 from src.data.text import fingerprint
 
 
@@ -77,43 +77,26 @@ def _hash_tensors(tensors: Mapping[str, Any], extra: str = "") -> str:
 class AnswerCache:
     """The answers of one fingerprint and one set of settings, read from ``folder`` and appended to it.
 
-    A batch is one write, flushed to disk; a process killed within it leaves a torn last line, which the next reader
-    cuts off. Lines that are no answers, or not of this key, are passed over, never trusted.
+    A batch is one write, flushed to disk; a process killed within it leaves a torn last line. Lines that are torn, no
+    answers, or not of this key, are passed over, never trusted.
     """
 
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]) -> None:
         self.identity = dict(identity)
         self.key = fingerprint(self.identity)
         self.path = Path(folder) / f"generations-{self.key[:16]}.jsonl"
-        self.answers: dict[str, str] = {}
-        if self.path.exists():
-            self._read()
-
-    def _read(self) -> None:
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(self.path, whole)
-        for line in data[:whole].decode("utf-8", errors="replace").split("\n"):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict) and row.get("key") == self.key and isinstance(row.get("answer"), str):
-                self.answers[str(row.get("prompt"))] = row["answer"]
+        rows = read_jsonl(self.path, damaged=[]) if self.path.exists() else []
+        self.answers: dict[str, str] = {
+            str(row.get("prompt")): row["answer"]
+            for row in rows
+            if row.get("key") == self.key and isinstance(row.get("answer"), str)
+        }
 
     def add(self, answers: Mapping[str, str]) -> None:
         """Keep ``answers`` (prompt hash to answer) at once."""
         new = {prompt: answer for prompt, answer in answers.items() if prompt not in self.answers}
-        if not new:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         # The identity in words stands once, on top, for a reader who wonders what the file holds.
         rows: list[dict[str, Any]] = [] if self.path.exists() else [{"key": self.key, **self.identity}]
         rows += [{"key": self.key, "prompt": prompt, "answer": answer} for prompt, answer in new.items()]
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        with self.path.open("ab") as file:
-            file.write(text.encode("utf-8", errors="replace"))
-            file.flush()
-            os.fsync(file.fileno())
+        append_jsonl(self.path, rows)
         self.answers |= new
