@@ -1,11 +1,7 @@
-"""Files to rows and back: JSON, JSON Lines, CSV, TSV, Parquet and SQuAD-form JSON, in the encodings Korean files
-come in.
+"""Files to rows and back: JSON, JSON Lines, CSV, TSV, Parquet and SQuAD-form JSON, in Korean files' encodings.
 
-JSON Lines, CSV and Parquet stream: a file of any size needs the memory of its longest row (of one row group). A JSON
-array does not: its whole text is in memory while its rows are read, for Hangul two bytes a character. Save what is
-larger than that as JSON Lines."""
-
-from __future__ import annotations
+JSON Lines, CSV and Parquet stream: a file of any size needs the memory of its longest row (of one row group). Of a
+JSON array the whole text is in memory, for Hangul two bytes a character: save larger ones as JSON Lines."""
 
 import codecs
 import json
@@ -51,7 +47,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         else:
             rows = iter_csv(file, path.name, "\t" if suffix == ".tsv" else ",")
         for line, row in rows:
-            yield line, (_check_bytes(row, encoding) if damaged else row)
+            yield line, _check_bytes(row, encoding) if damaged else row
 
 
 # --- Encodings -------------------------------------------------------------------------------------------------
@@ -120,23 +116,18 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _parquet_row(batch: Any, row: int) -> Any:
-    cells = [column[row] for column in batch.columns]
-    try:
-        values = [cell.as_py() for cell in cells]
-    except ValueError:  # bytes that are no UTF-8, a date that Python lacks
-        raw = [list(pair) for pair in zip(batch.schema.names, map(_raw_value, cells), strict=True)]
-        return Unreadable("읽을 수 없는 값이 있습니다. 원본을 확인해 주세요.", raw)
+    values, broken = [], False
+    for cell in (column[row] for column in batch.columns):
+        try:
+            values.append(cell.as_py())
+        except ValueError as error:  # bytes that are no UTF-8, a date that Python lacks
+            raw = cell.as_buffer().to_pybytes() if hasattr(cell, "as_buffer") else str(error).encode()
+            values.append(raw.decode("utf-8", "surrogateescape"))
+            broken = True
+    if broken:
+        pairs = [list(pair) for pair in zip(batch.schema.names, values, strict=True)]
+        return Unreadable("읽을 수 없는 값이 있습니다. 원본을 확인해 주세요.", pairs)
     return named_row(batch.schema.names, values)
-
-
-def _raw_value(cell: Any) -> Any:
-    """The value, or what stands in its place: the bytes of a text that is no UTF-8 escaped."""
-    try:
-        return cell.as_py()
-    except ValueError as error:
-        if hasattr(cell, "as_buffer"):
-            return cell.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
-        return str(error)
 
 
 def _flat(items: Iterable[Any]) -> Iterator[Any]:
@@ -182,10 +173,8 @@ def append_jsonl(path: str | Path, rows: Iterable[Any]) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        torn = b""
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            torn = b"" if file.read(1) == b"\n" else b"\n"
+        file.seek(max(file.tell() - 1, 0))
+        torn = b"" if file.read(1) in (b"", b"\n") else b"\n"
         file.write(torn + b"".join(map(_line, rows)))
         file.flush()
         os.fsync(file.fileno())

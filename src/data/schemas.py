@@ -5,8 +5,6 @@ read (arXiv 2403.10131, section 3); a ``Reject`` keeps a refused row together wi
 read are always the rows accepted plus the rows refused.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator

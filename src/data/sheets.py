@@ -1,7 +1,5 @@
 """Sheets that people fill in: written so that nothing in them runs, read however a spreadsheet saved them."""
 
-from __future__ import annotations
-
 import csv
 import io
 import unicodedata

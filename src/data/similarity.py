@@ -1,7 +1,5 @@
 """Which of many short texts are nearly the same, without comparing every one with every other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from src.data.text import text_key

@@ -1,7 +1,5 @@
 """Samples in train, validation and test without anything that is known on one side being asked on another."""
 
-from __future__ import annotations
-
 import hashlib
 import heapq
 import math
@@ -116,40 +114,34 @@ def check_leakage(
         LeakageError: with how many of each, up to three examples, and the remedy.
     """
     placed = [(side, sample) for side, samples in splits.items() for sample in samples]
-    found: dict[str, list[str]] = {}
-    for what, key_of, text_of in (
-        ("같은 묶음", lambda s: s.group_id, lambda s: s.group_id),
-        ("같은 문서", lambda s: document_key(s.context), lambda s: s.context),
-    ):
-        owners: dict[str, tuple[str, RawSample]] = {}
-        shared: dict[str, str] = {}
-        for side, sample in placed:
-            first, other = owners.setdefault(key_of(sample), (side, sample))
-            if first != side:
-                place = f"{first} {other.id}, {side} {sample.id}: {_short(text_of(sample))}"
-                shared.setdefault(key_of(sample), place)
-        found[what] = list(shared.values())
+    found: dict[str, dict[Any, str]] = {"같은 묶음": {}, "같은 문서": {}, "거의 같은 질문": {}}
+
+    def compare(what: str, key: Any, early: int, late: int, text: str, score: str = "") -> None:
+        (first, other), (side, sample) = placed[early], placed[late]
+        if first != side:
+            short = text if len(text) <= 40 else text[:39] + "…"
+            found[what].setdefault(key, f"{first} {other.id}, {side} {sample.id}: {short}{score}")
+
+    owners: dict[tuple[str, str], int] = {}
+    for late, (_, sample) in enumerate(placed):
+        for what, key, text in (
+            ("같은 묶음", sample.group_id, sample.group_id),
+            ("같은 문서", document_key(sample.context), sample.context),
+        ):
+            compare(what, key, owners.setdefault((what, key), late), late, text)
     if question_threshold is not None:
-        pairs = similar_pairs([sample.question for _, sample in placed], threshold=question_threshold)
-        found["거의 같은 질문"] = [
-            f"{placed[early][0]} {placed[early][1].id}, {placed[late][0]} {placed[late][1].id}: "
-            f"{_short(placed[late][1].question)} ({score:.2f})"
-            for late, early, score in pairs
-            if placed[late][0] != placed[early][0]
-        ]
+        questions = [sample.question for _, sample in placed]
+        for late, early, score in similar_pairs(questions, threshold=question_threshold):
+            compare("거의 같은 질문", (late, early), early, late, questions[late], f" ({score:.2f})")
     if not any(found.values()):
         return
     counts = ", ".join(f"{what} {len(examples):,}건" for what, examples in found.items() if examples)
-    shown = [f"- {what}: {text}" for what, examples in found.items() for text in examples[:3]]
+    shown = [f"- {what}: {text}" for what, examples in found.items() for text in list(examples.values())[:3]]
     raise LeakageError(
         f"나눈 쪽 사이에 새는 것이 있습니다: {counts}.\n" + "\n".join(shown) + "\n"
         "split_by_group으로 다시 나누어 주세요. 누구나 쓰는 짧은 질문이라 새는 것이 아니라면 "
         "split_by_group과 check_leakage에 같은 question_threshold(예: None)를 주세요."
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def draw_groups(rows: Iterable[Mapping[str, Any]], *, count: int, seed: int) -> Iterator[Mapping[str, Any]]:

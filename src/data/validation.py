@@ -1,8 +1,6 @@
 """Rows become validated samples. No row is ever lost: what cannot be accepted comes back as a ``Reject`` with its
 place and a reason."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -27,10 +25,7 @@ _OTHER_REASON = "값의 형이 맞지 않습니다. 그 칸의 값을 확인해 
 
 
 def validate_samples(
-    samples: Iterable[Mapping[str, Any]],
-    *,
-    max_length: int = MAX_LENGTH,
-    max_context_length: int = MAX_LENGTH,
+    samples: Iterable[Mapping[str, Any]], *, max_context_length: int = MAX_LENGTH
 ) -> tuple[list[RawSample], list[Reject]]:
     """Normalize the rows and check them with ``RawSample``; rows in = accepted + refused.
 
@@ -39,26 +34,21 @@ def validate_samples(
 
     Args:
         samples: rows of ``load_samples``, or dicts of the same keys.
-        max_length, max_context_length: characters, after normalization, of question and answer, and of context.
+        max_context_length: characters of a context after normalization; ``MAX_LENGTH`` for question and answer.
     """
-    limits = {"max_length": max_length, "max_context_length": max_context_length}
+    limits = {"max_length": MAX_LENGTH, "max_context_length": max_context_length}
     accepted: list[RawSample] = []
     rejects: list[Reject] = []
     first_with: dict[str, RawSample] = {}
     for original in samples:
-        row = dict(original) if isinstance(original, Mapping) else {}
         try:
-            if not isinstance(original, Mapping):
-                raise _Refused("", "이름 있는 칸으로 된 행이 아닙니다.")
-            if isinstance(row.get("error"), str):
-                raise _Refused("", row["error"] or "읽을 수 없는 행입니다.")
-            sample = RawSample.model_validate(_clean(row), context=limits)
+            sample = RawSample.model_validate(_clean(original), context=limits)
         except (_Refused, ValidationError) as error:
             field, reason = error.args if isinstance(error, _Refused) else _explain(error)
-            line = row.get("line") if isinstance(row.get("line"), int) else 0
-            source = str(row.get("source") or "").encode("utf-8", "replace").decode()
-            row = row if isinstance(original, Mapping) else original
-            rejects.append(Reject(source=source, line=line, field=field, reason=reason, row=row))
+            place = original if isinstance(original, Mapping) else {}
+            line = place["line"] if isinstance(place.get("line"), int) else 0
+            source = str(place.get("source") or "").encode("utf-8", "replace").decode()
+            rejects.append(Reject(source=source, line=line, field=field, reason=reason, row=original))
         else:
             first = first_with.setdefault(sample.id, sample)
             if first is not sample:
@@ -77,7 +67,11 @@ def _clean_text(text: str) -> str | None:
     return None if mended is None else normalize_text(mended)
 
 
-def _clean(row: dict[str, Any]) -> dict[str, Any]:
+def _clean(row: Any) -> dict[str, Any]:
+    if not isinstance(row, Mapping):
+        raise _Refused("", "이름 있는 칸으로 된 행이 아닙니다.")
+    if isinstance(row.get("error"), str):
+        raise _Refused("", row["error"] or "읽을 수 없는 행입니다.")
     cleaned = {**row, "warnings": []}
     for name in TEXT_FIELDS:
         if isinstance(row.get(name), str):

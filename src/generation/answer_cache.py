@@ -5,10 +5,9 @@ all three, so answers of another adapter, base or temperature lie in another fil
 an answer is found by the hash of its prompt's token ids, which hold tokenizer, template and few-shot examples, too.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,11 @@ def model_identity(model: Any) -> dict[str, str | None]:
     """
     state = model.state_dict()
     adapter = _adapter_weights(model, state)
-    prefix = "base_model.model."  # what PEFT puts before the names of a wrapped model
-    base = {
-        name.removeprefix(prefix).replace(".base_layer.", "."): tensor
+    base = {  # by the names they have before PEFT wraps the model
+        re.sub(r"^base_model\.model\.|\.(?:base_layer|original_module)(?=\.)", "", name): tensor
         for name, tensor in state.items()
         if ".lora_" not in name and ".modules_to_save." not in name
     }
-    base = {name.replace(".original_module.", "."): tensor for name, tensor in base.items()}
     return {
         "model": str(getattr(model.config, "_name_or_path", "")),
         "base": _hash_tensors(base),
@@ -44,17 +41,14 @@ def _adapter_weights(model: Any, state: Mapping[str, Any]) -> tuple[dict[str, An
     """Weights of the active adapters and the factors they are multiplied with; None without one switched on."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    active: set[str] = set()
-    factors = []
-    for name, module in model.named_modules():
-        if isinstance(module, BaseTunerLayer) and not module.disable_adapters:
-            active |= set(module.active_adapters)
-            scaling = {
-                key: float(module.scaling[key]) for key in module.active_adapters if key in module.scaling
-            }
-            factors.append([name, scaling])
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
+    layers = [(name, layer) for name, layer in layers if not layer.disable_adapters]
+    active = {key for _, layer in layers for key in layer.active_adapters}
     if not active:
         return None
+    factors = [
+        [name, {key: float(layer.scaling.get(key, 0)) for key in sorted(active)}] for name, layer in layers
+    ]
     weights = {
         name: tensor
         for name, tensor in state.items()

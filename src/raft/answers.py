@@ -1,7 +1,5 @@
 """How an answer is worded: the RAFT form, abstentions, reasoning that quotes, and the cores that are looked for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

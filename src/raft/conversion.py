@@ -1,10 +1,5 @@
-"""From samples to RAFT records (arXiv 2403.10131, section 3).
-
-Each record shows the question with one golden document and several distractors; in a share 1 - P of the records
-the golden document is left out, and the right answer is to say so.
-"""
-
-from __future__ import annotations
+"""From samples to RAFT records (arXiv 2403.10131, section 3): the question with one golden document and several
+distractors; in a share 1 - P of the records the golden document is left out, and the right answer is to say so."""
 
 import hashlib
 import random
@@ -31,7 +26,6 @@ def convert_to_raft(
     add_cot: bool = False,
     hard_share: float = 0.5,
     left_out_answer: Literal["abstain", "memorize"] = "abstain",
-    instruction: str = INSTRUCTION,
     seed: int = 0,
     stats: Counter[str] | None = None,
 ) -> tuple[list[RaftRecord], list[Reject]]:
@@ -43,20 +37,17 @@ def convert_to_raft(
         num_distractors: beside the golden document. Where that is left out one more, hard one takes its place.
         golden_probability: the paper's P; exactly ``round(n * P)`` of the n records keep the golden document.
         max_context_tokens: that the documents may add to the templated prompt (``context_tokens``). Whole
-            distractors go first, the last drawn before the others: a shortened one would tell by its length that
-            it is not the golden document. Then sentences of the golden document far from the evidence go; never
-            the evidence.
+            distractors go first (a shortened one would tell by its length what it is), the last drawn before the
+            others; then sentences of the golden document far from the evidence; never the evidence.
         add_cot: write reasoning that quotes the evidence (only where the golden document is shown).
-        hard_share: of the ``num_distractors``, ``ceil(num_distractors * hard_share)`` are those most similar to the
-            question, the rest random; random ones go first where tokens run short. What takes a left-out golden
-            document's place is a hard one too: otherwise one more unrelated document would tell, without reading,
-            that there is no answer.
+        hard_share: ``ceil(num_distractors * hard_share)`` of them are those most similar to the question, the rest
+            random; random ones go first where tokens run short. What takes a left-out golden document's place is a
+            hard one: one more unrelated document would tell, without reading, that there is no answer.
         left_out_answer: where the golden document is left out, answer with an abstention or, as the paper does,
             with the sample's own answer, to be memorized. ``answerable`` (from the documents) is False either way.
         seed: of everything drawn here.
-        stats: filled with how many candidates were examined, held the answer, were near copies, were too long; how
-            many distractors were dropped for want of tokens; how many of those shown are hard and random; and how
-            many golden documents were trimmed.
+        stats: filled with how many candidates were examined, held the answer, were near copies or too long, how many
+            distractors were dropped for tokens, are hard or random, and how many golden documents were trimmed.
 
     Returns:
         records and rejects; together as many as ``samples``.
@@ -75,7 +66,7 @@ def convert_to_raft(
     if not samples:
         return [], []
     stats = Counter() if stats is None else stats
-    budget = _Budget(tokenizer, instruction, max_context_tokens)
+    budget = _Budget(tokenizer, max_context_tokens)
     picker = DistractorPicker(
         samples, fits=lambda document: budget.length(document) <= max_context_tokens, stats=stats
     )
@@ -127,12 +118,11 @@ class _Ready(NamedTuple):
 
 
 class _Budget:
-    """Tokens that single documents add to a templated prompt; whole records are then counted exactly, so these only
-    choose where to begin."""
+    """Tokens that single documents add to a prompt: where to begin; whole records are then counted exactly."""
 
-    def __init__(self, tokenizer, instruction: str, limit: int):
+    def __init__(self, tokenizer, limit: int):
         self.tokenizer, self.limit = tokenizer, limit
-        self.row = {"instruction": instruction, "question": "?", "answer": ABSTENTION, "context": []}
+        self.row = {"instruction": INSTRUCTION, "question": "?", "answer": ABSTENTION, "context": []}
         self.empty = count_tokens(self.row, tokenizer)
         self.length = cache(self.count)  # for whole documents, which come again; not for pieces
 
@@ -162,17 +152,14 @@ def _draw(
     context = documents[:shown]
     one.rng.shuffle(context)
     record = RaftRecord(
-        id=one.sample.id,
-        instruction=budget.row["instruction"],
+        **one.sample.model_dump(include={"id", "question", "group_id", "topic"}),
+        instruction=INSTRUCTION,
         context=context,
-        question=one.sample.question,
         answer=answer,
-        group_id=one.sample.group_id,
         golden_index=None,
         answerable=answerable,
         n_tokens=0,
         seed=one.seed,
-        topic=one.sample.topic,
     )
     while True:
         if answerable:
@@ -184,9 +171,8 @@ def _draw(
             return record
         if context_tokens(record, budget.tokenizer) <= budget.limit:
             return record
-        record.context.remove(
-            documents[len(record.context) - 1]
-        )  # what is left of a shuffle is still shuffled
+        # What is left of a shuffle is still shuffled.
+        record.context.remove(documents[len(record.context) - 1])
 
 
 def _problem(

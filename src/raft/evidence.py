@@ -1,8 +1,6 @@
 """Where an answer stands in a text: one rule for distractors, evidence, groundedness and scores; and the piece of a
 document around its evidence that is kept."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable, Sequence

@@ -79,14 +79,13 @@ def build_trainer(
     from src.training.trainer import WorkshopTrainer
 
     patience = profile.early_stopping_patience
+    output_dir = Path(output_dir or profile.artifacts_dir).resolve()  # checkpoints note the best one's path
     return WorkshopTrainer(
         profile=profile,
         bleu_records=bleu_records,
         callbacks=[EarlyStoppingCallback(patience)] if patience else None,
         model=model,
-        args=_arguments(
-            profile, len(train_dataset), Path(output_dir or profile.artifacts_dir), report_to(trackers)
-        ),
+        args=_arguments(profile, len(train_dataset), output_dir, report_to(trackers)),
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         processing_class=tokenizer,
@@ -100,11 +99,8 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
     from transformers import TrainingArguments
 
     cuda = torch.cuda.is_available()
-    output_dir = output_dir.resolve()  # checkpoints note the best one's path
     batch_size, accumulation = share_batch(profile, int(os.environ.get("WORLD_SIZE", 1)))
-    optim = profile.optim
-    if not cuda and optim.startswith("paged"):
-        optim = _without_paging(optim)
+    paged = profile.optim.startswith("paged")
     # Where the TensorBoard callback looks; the argument `logging_dir` is gone from transformers 5.
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(output_dir / "runs")
     steps_per_epoch = math.ceil(records / profile.batch_size / profile.gradient_accumulation_steps)
@@ -118,7 +114,7 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
         per_device_train_batch_size=batch_size,
         per_device_eval_batch_size=profile.eval_batch_size,
         gradient_accumulation_steps=accumulation,
-        optim=optim,
+        optim=_without_paging(profile.optim) if paged and not cuda else profile.optim,
         bf16=True,
         use_cpu=not cuda,
         train_sampling_strategy="group_by_length",  # alike lengths in a batch: less padding to compute

@@ -61,11 +61,8 @@ def diagnose_history(history: pd.DataFrame) -> list[str]:
         falling = len(since) and len(before) and since.iloc[-1] < before.iloc[-1]
         risen = evals[-1] > RISEN * evals[best] and falling
         if risen or evals[-1] > GAP * end:
-            what = (
-                f"스텝 {step}의 {evals[best]:.3f}에서 다시 올랐습니다"
-                if risen
-                else "학습 손실에서 너무 멉니다"
-            )
+            rise = f"스텝 {step}의 {evals[best]:.3f}에서 다시 올랐습니다"
+            what = rise if risen else "학습 손실에서 너무 멉니다"
             findings.append(
                 f"과적합입니다. 학습 손실은 {end:.4f}까지 내려갔는데 검증 손실은 {evals[-1]:.3f}이고, {what}. "
                 "데이터를 늘리거나 에폭을 줄이고, 가장 좋은 체크포인트를 쓰세요."

@@ -33,8 +33,7 @@ def tokenize_records(records: Sequence, tokenizer: PreTrainedTokenizerBase, max_
 
     rows = [_tokenize(record, tokenizer) for record in records]
     kept = [row for row in rows if len(row["input_ids"]) <= max_seq_length]
-    refused = len(rows) - len(kept)
-    if refused:
+    if refused := len(rows) - len(kept):
         longest = max(len(row["input_ids"]) for row in rows)
         print(
             f"{len(rows)}건 가운데 {refused}건은 {max_seq_length}토큰보다 길어 제외했습니다(가장 긴 것 {longest}토큰). "
@@ -52,8 +51,7 @@ def _tokenize(record, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]
     whole = render_chat(tokenizer, to_messages(record))
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
-    start = len(prompt_ids)
-    if ids[:start] != prompt_ids:
+    if ids[: (start := len(prompt_ids))] != prompt_ids:
         raise ValueError(
             "프롬프트가 전체 대화의 앞부분과 토큰 단위로 일치하지 않아 답변의 시작을 찾을 수 없습니다. "
             "채팅 템플릿의 add_generation_prompt 부분이 답변 바로 앞까지와 같은지 확인해 주세요."
@@ -102,16 +100,17 @@ def audit_labels(
         raise LabelAuditError("\n".join(["라벨 점검에서 문제를 찾았습니다.", *lines]))
     lengths = [len(row["input_ids"]) for row in dataset]
     supervised = sum(label != IGNORE for row in dataset for label in row["labels"])
-    first = dataset[0]
-    pairs = list(zip(first["input_ids"], first["labels"], strict=True))
+    ids, labels = dataset[0]["input_ids"], dataset[0]["labels"]
     return {
         "records": len(dataset),
         "tokens": sum(lengths),
         "supervised_tokens": supervised,
         "supervised_share": supervised / sum(lengths),
         "longest": max(lengths),
-        "masked": tokenizer.decode([token for token, label in pairs if label == IGNORE]),
-        "supervised": tokenizer.decode([label for _, label in pairs if label != IGNORE]),
+        "masked": tokenizer.decode(
+            [token for token, label in zip(ids, labels, strict=True) if label == IGNORE]
+        ),
+        "supervised": tokenizer.decode(_parts(labels)[1]),
     }
 
 
@@ -159,8 +158,7 @@ def _answers_by_prompt(records: Sequence, tokenizer: PreTrainedTokenizerBase) ->
 
 
 def label_pieces(row: dict, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
-    """A tokenized row as (text, supervised) pieces in order: a token each, or the tokens that only together make
-    a character (byte-level vocabularies)."""
+    """A tokenized row as (text, supervised) pieces: a token each, or those that only together make a character."""
     pieces: list[tuple[str, bool]] = []
     held: list[int] = []
     labels = row["labels"]
