@@ -16,9 +16,8 @@ Identifier = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
 
 
 class RawSample(BaseModel):
-    """One row after normalization. The upper length limits come with the validation context
-    (``model_validate(row, context={"max_length": 2048, "max_context_length": 2048})``), because paragraphs of
-    other people's corpora are longer than ours; without one there is no upper limit."""
+    """One row after normalization. Upper length limits come with the validation context (``max_length``,
+    ``max_context_length``), because other people's paragraphs are longer than ours; without one there is none."""
 
     id: Identifier
     group_id: Identifier

@@ -29,9 +29,9 @@ def split_by_group(
 ) -> dict[str, list[RawSample]]:
     """Divide whole groups into train, validation and test.
 
-    Neither a group nor a document is ever on two sides, nor are two questions that are nearly the same. The ratios
-    are of samples; groups are whole, so the realised shares differ a little: ``split_shares`` tells them. Groups
-    that share a document or a question move together; the largest such bundle always goes to train.
+    Neither a group nor a document nor nearly the same question is ever on two sides. The ratios are of samples; the
+    realised shares differ a little: ``split_shares`` tells them. Groups that share a document or a question move
+    together; the largest such bundle always goes to train.
 
     Args:
         question_threshold: from which similarity two questions belong together (``similar_pairs``); None where
@@ -43,14 +43,10 @@ def split_by_group(
     if min(validation_ratio, test_ratio) < 0 or validation_ratio + test_ratio >= 1:
         raise ValueError("validation_ratio와 test_ratio는 0 이상이고 합이 1보다 작아야 합니다.")
     bundles = sorted(bundle_rows(samples, question_threshold=question_threshold), key=len, reverse=True)
-    largest, rest = bundles[:1], bundles[1:]
+    largest, *rest = bundles or [[]]
     random.Random(seed).shuffle(rest)
     targets = {"test": test_ratio * len(samples), "validation": validation_ratio * len(samples)}
-    sides: dict[str, list[int]] = {
-        "train": [i for bundle in largest for i in bundle],
-        "validation": [],
-        "test": [],
-    }
+    sides: dict[str, list[int]] = {"train": list(largest), "validation": [], "test": []}
     for bundle in rest:
         for side, target in targets.items():
             # A side takes its first bundle at any size, then only what brings it nearer to its target.
@@ -70,8 +66,7 @@ def split_by_group(
 
 
 def bundle_rows(samples: Sequence[RawSample], *, question_threshold: float | None) -> list[list[int]]:
-    """Positions of samples that must stay together: linked by a group, a document or nearly the same question
-    (connected components)."""
+    """Positions of samples that must stay together: linked by a group, a document or nearly the same question."""
     from scipy.cluster.hierarchy import DisjointSet
 
     bundles = DisjointSet(range(len(samples)))
@@ -104,11 +99,8 @@ def split_shares(splits: Mapping[str, Sequence[RawSample]]) -> list[dict[str, An
 def check_leakage(
     splits: Mapping[str, Sequence[RawSample]], *, question_threshold: float | None = QUESTION_THRESHOLD
 ) -> None:
-    """Fail loudly where a group, a document or nearly the same question stands on two sides, however the sides
-    were made.
-
-    Args:
-        question_threshold: as for ``split_by_group``; None leaves the questions out.
+    """Fail loudly where a group, a document or, unless ``question_threshold`` is None, nearly the same question stands
+    on two sides, however the sides were made.
 
     Raises:
         LeakageError: with how many of each, up to three examples, and the remedy.

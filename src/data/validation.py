@@ -12,16 +12,15 @@ from src.data.schemas import MAX_LENGTH, RawSample, Reject
 from src.data.text import normalize_text, repair_mojibake
 
 # Lengths in characters outside of which a row is kept but a person should look at it.
-USUAL_LENGTHS = {"question": (8, 200), "context": (20, 2000), "answer": (1, 300)}
-_TITLES = {"question": "질문이", "context": "문서가", "answer": "답이"}
+USUAL_LENGTHS = {"question": ("질문이", 8, 200), "context": ("문서가", 20, 2000), "answer": ("답이", 1, 300)}
 
 _REASONS = {
     "missing": "필수 칸이 없습니다.",
     "string_type": "글자(str)여야 하는데 다른 형입니다. 값을 따옴표로 감싸 주세요.",
     "string_too_short": "비어 있거나 너무 짧습니다({min_length}자 이상이어야 합니다).",
     "string_unicode": "깨진 글자(짝 없는 서로게이트)가 있습니다. 원본 파일의 인코딩을 확인해 주세요.",
+    "other": "값의 형이 맞지 않습니다. 그 칸의 값을 확인해 주세요.",
 }
-_OTHER_REASON = "값의 형이 맞지 않습니다. 그 칸의 값을 확인해 주세요."
 
 
 def validate_samples(
@@ -94,8 +93,7 @@ def _clean(row: Any) -> dict[str, Any]:
 
 
 def _locate(row: Mapping[str, Any], context: str, answer: str, start: int) -> tuple[int | None, str | None]:
-    """Where the answer stands after normalization moved the offset: the occurrence nearest to where it now
-    points. And what is wrong with the offset, if anything."""
+    """The occurrence of the answer nearest to where the offset points after normalization, and what is wrong with it."""
     start = max(start, 0)
     target = len(normalize_text(row["context"][:start]))
     before, after = context.rfind(answer, 0, target + len(answer)), context.find(answer, target)
@@ -111,11 +109,11 @@ def _locate(row: Mapping[str, Any], context: str, answer: str, start: int) -> tu
 
 def _unusual(texts: Mapping[str, str]) -> list[str]:
     warnings = []
-    for name, (low, high) in USUAL_LENGTHS.items():
+    for name, (title, low, high) in USUAL_LENGTHS.items():
         length = len(texts[name])
         if not low <= length <= high:
             much = "짧습니다" if length < low else "깁니다"
-            warnings.append(f"{_TITLES[name]} {length:,}자로 {much}(보통 {low:,}~{high:,}자).")
+            warnings.append(f"{title} {length:,}자로 {much}(보통 {low:,}~{high:,}자).")
     if len(texts["answer"]) > len(texts["context"]):
         warnings.append("답이 문서보다 깁니다. 두 칸이 바뀌지 않았는지 확인해 주세요.")
     return warnings
@@ -123,7 +121,7 @@ def _unusual(texts: Mapping[str, str]) -> list[str]:
 
 def _explain(error: ValidationError) -> tuple[str, str]:
     first = error.errors(include_url=False)[0]
-    reason = _REASONS.get(first["type"], _OTHER_REASON).format(**first.get("ctx", {}))
+    reason = _REASONS.get(first["type"], _REASONS["other"]).format(**first.get("ctx", {}))
     if first["type"] == "value_error":
         reason = first["msg"].removeprefix("Value error, ")
     return str(first["loc"][0]) if first["loc"] else "", reason

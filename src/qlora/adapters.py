@@ -25,12 +25,12 @@ def attach_adapter(
 ) -> PeftModel:
     """Freeze ``model`` and put a fresh, seeded adapter on it; only the adapter can be trained.
 
-    A 4-bit base is prepared first: norms, embeddings and head become fp32, and activations are recomputed in
-    the backward pass when ``profile.gradient_checkpointing`` says so.
+    Norms, embeddings and head of a 4-bit base become fp32 first. Activations are recomputed in the backward pass when
+    ``profile.gradient_checkpointing`` says so.
 
     Raises:
-        ValueError: a target names no linear layer of this model (PEFT itself complains only when none of them
-            does), or the model carries an adapter already.
+        ValueError: a target names no linear layer of this model (PEFT complains only when none of them does), or the
+            model carries an adapter already.
     """
     from peft import get_peft_model
     from transformers import set_seed
@@ -49,10 +49,8 @@ def attach_adapter(
 
 
 def load_adapter(model: PreTrainedModel, adapter_dir: str | Path) -> PeftModel:
-    """A saved adapter on a freshly loaded base, for answering; a 4-bit base is prepared as in training.
-
-    With that preparation the logits equal those of the model that was trained.
-    """
+    """A saved adapter on a freshly loaded base, for answering; a 4-bit base is prepared as in training, so that the
+    logits equal those of the model that was trained."""
     from peft import PeftModel
 
     return PeftModel.from_pretrained(_prepare(model), str(adapter_dir)).eval()
@@ -81,13 +79,11 @@ def adapter_parity(
     - ``reload`` (only with ``trained``, the model still in memory): trained against reloaded on a fresh NF4 base. 0.
     - ``merge``: the adapter on the 16- or 32-bit base against merged into that base: rounding only.
     - ``quantization``: the adapter on the NF4 base against on the unquantized base: NF4's own error.
-    - ``merge_4bit``: the adapter on the NF4 base against merged into it, where the sum is rounded to 4 bit again.
-      A warning, never to be used: ``merge_adapter`` refuses it.
+    - ``merge_4bit``: the adapter on the NF4 base against merged into it, rounded to 4 bit again: a warning, never to
+      be used (``merge_adapter`` refuses it).
 
-    ``input_ids`` is (batch, length) without padding. Columns: ``max_difference`` (largest absolute difference of a
-    logit), ``relative_error`` (norm of the difference over norm of the first), ``same_token`` (share of positions
-    whose most likely token is the same), 0-1. One base is in memory at a time; it is in fp32 below 2 B parameters,
-    in bf16 above, where ``merge`` shows bf16's rounding.
+    ``input_ids`` is (batch, length) without padding. Columns: ``logit_difference``'s. One base is in memory at a time,
+    in fp32 below 2 B parameters, in bf16 above, where ``merge`` shows bf16's rounding.
     """
     import pandas as pd
     import torch
@@ -146,7 +142,8 @@ def evaluation_mode(model: PreTrainedModel | PeftModel) -> Iterator[None]:
 
 
 def logit_difference(first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
-    """``max_difference``, ``relative_error`` and ``same_token`` of two equally shaped logits (see adapter_parity)."""
+    """Of two equally shaped logits: ``max_difference`` (the largest absolute one), ``relative_error`` (norm of the
+    difference over norm of the first), ``same_token`` (share of positions with the same most likely token, 0-1)."""
     return {
         "max_difference": (first - second).abs().max().item(),
         "relative_error": ((first - second).norm() / first.norm()).item(),

@@ -17,9 +17,6 @@ _FORM = re.compile(rf"^(?:.*{re.escape(QUOTE_END)})?\s*{ANSWER_PREFIX}[,:]?\s*",
 _COPULA = re.compile(r"(입니다|이다|이에요|예요)?[\s.!?。…]*$")
 
 
-# --- The answer's form -----------------------------------------------------------------------------------------
-
-
 def format_answer(answer: str) -> str:
     """``310W`` or ``310W입니다.`` -> ``문맥에 따르면 310W입니다.``; sentences stay as they are."""
     if is_abstention(answer):

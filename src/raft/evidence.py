@@ -129,9 +129,8 @@ def find_evidence(document: str, answer: str, answer_start: int | None = None) -
 def trim_around(document: str, evidence: Sequence[int], fits: Callable[[str], bool]) -> str | None:
     """Whole sentences around ``evidence``, as many as ``fits`` lets pass; None where the evidence itself does not.
 
-    The result is a piece of ``document``, character for character. It grows by a sentence before and a sentence
-    after in turn, so that the evidence does not always end up at one end, where a model would learn to look for
-    it. ``evidence`` (ascending positions) and what stands between its sentences are never cut.
+    A piece of ``document``, character for character. It grows by a sentence before and one after in turn, lest a model
+    learn to look for the evidence at one end. ``evidence`` (ascending positions) and what is between are never cut.
     """
     spans = sentence_spans(document)
 

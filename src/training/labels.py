@@ -22,9 +22,8 @@ class LabelAuditError(ValueError):
 def tokenize_records(records: Sequence, tokenizer: PreTrainedTokenizerBase, max_seq_length: int) -> Dataset:
     """``input_ids``, ``attention_mask`` and ``labels`` of each record, unpadded, all three equally long.
 
-    Labels are the assistant's answer with its EOS; the prompt and whatever a template writes after EOS are -100.
-    A record longer than ``max_seq_length`` tokens is left out and counted in a printed line, never cut: a cut
-    would take the evidence or the EOS away.
+    Labels are the assistant's answer with its EOS; the prompt and whatever a template writes after EOS are -100. A
+    record longer than ``max_seq_length`` tokens is left out and told, never cut: evidence or EOS would be gone.
 
     Raises:
         ValueError: the prompt's tokens are not the beginning of the whole conversation's, or nothing is left.
@@ -51,7 +50,8 @@ def _tokenize(record, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]
     whole = render_chat(tokenizer, to_messages(record))
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
-    if ids[: (start := len(prompt_ids))] != prompt_ids:
+    start = len(prompt_ids)
+    if ids[:start] != prompt_ids:
         raise ValueError(
             "프롬프트가 전체 대화의 앞부분과 토큰 단위로 일치하지 않아 답변의 시작을 찾을 수 없습니다. "
             "채팅 템플릿의 add_generation_prompt 부분이 답변 바로 앞까지와 같은지 확인해 주세요."

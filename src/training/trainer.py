@@ -62,10 +62,8 @@ class WorkshopTrainer(Trainer):
         self._ended, self._order = False, None
         if checkpoint is not None:
             state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-            # Saved at the last step, or at the one that stopped early: nothing is left to train. Trainer itself
-            # would take one more step.
-            control = state["stateful_callbacks"]["TrainerControl"]["args"]
-            self._ended = control["should_training_stop"]
+            # Saved at the last step, or where it stopped early: Trainer itself would take one more step.
+            self._ended = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
             self._order = load_file(checkpoint / ORDER)["random_state"]
         try:
             return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **kwargs)
