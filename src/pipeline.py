@@ -130,9 +130,8 @@ def train_adapter(
 ) -> dict[str, Any]:
     """Notebook 03 in one call: a fresh NF4 base, a fresh adapter, audited labels, training, saving.
 
-    ``output_dir`` (default: the profile's artefacts) gets what ``save_training`` leaves, checkpoints and TensorBoard
-    events. ``resume`` goes on from the last complete checkpoint there. ``trackers``: who is told
-    beside TensorBoard (``build_trainer``). Returns ``training_log.json``'s content.
+    ``output_dir`` (default: the profile's artefacts) gets checkpoints, events and what ``save_training`` leaves.
+    ``resume`` goes on from the last complete checkpoint there; ``trackers``: see ``build_trainer``. Returns the log.
     """
     records = records or load_clean_records(profile)
     tokenizer = load_tokenizer(profile)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -52,7 +53,5 @@ def record(exercise: str, right: bool) -> None:
         "exercise": exercise,
         "result": RIGHT if right else HINT,
     }
-    try:
+    with suppress(OSError):
         append_jsonl(log_file(), [row])
-    except OSError:
-        return

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     errors = "replace" if encoding == "utf-16" else "surrogateescape"
     with path.open(encoding=encoding, errors=errors, newline=newline) as file:
         if suffix == ".json":
-            rows = enumerate(_flat(iter_json(file.read(), path.name)), start=1)
+            items = iter_json(file.read(), path.name)
+            rows = enumerate(chain.from_iterable(map(_rows, items)), start=1)
         elif suffix in (".jsonl", ".ndjson"):
             rows = iter_json_lines(file)
         else:
@@ -62,21 +64,15 @@ def find_encoding(path: Path) -> tuple[str, bool]:
     with path.open("rb") as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # Excel's "Unicode text"
             return "utf-16", False
-    failures = {}
+    failures = {}  # encoding -> how many lines, and how many bytes, it cannot decode
     for encoding in ("utf-8-sig", "cp949"):
-        failures[encoding] = _failures(path, encoding)
-        if failures[encoding] == (0, 0):
+        with path.open("rb") as file:
+            found = (_ESCAPED.findall(line.decode(encoding, "surrogateescape")) for line in file)
+            damaged = [len(escaped) for escaped in found if escaped]
+        if not damaged:
             return encoding, False
+        failures[encoding] = (len(damaged), sum(damaged))
     return min(failures, key=failures.get), True
-
-
-def _failures(path: Path, encoding: str) -> tuple[int, int]:
-    """How many lines, and how many bytes, ``encoding`` cannot decode."""
-    with path.open("rb") as file:
-        damaged = [
-            n for line in file if (n := len(_ESCAPED.findall(line.decode(encoding, "surrogateescape"))))
-        ]
-    return len(damaged), sum(damaged)
 
 
 def _check_bytes(row: Any, encoding: str) -> Any:
@@ -130,16 +126,11 @@ def _parquet_row(batch: Any, row: int) -> Any:
     return named_row(batch.schema.names, values)
 
 
-def _flat(items: Iterable[Any]) -> Iterator[Any]:
-    """Rows as they are, and SQuAD articles (1.1, 2.0, KLUE) as one row a question."""
-    for item in items:
-        if isinstance(item, dict) and "paragraphs" in item:
-            yield from _questions(item)
-        else:
-            yield item
-
-
-def _questions(article: dict[str, Any]) -> Iterator[Any]:
+def _rows(article: Any) -> Iterator[Any]:
+    """A row as it is, and a SQuAD article (1.1, 2.0, KLUE) as one row a question."""
+    if not isinstance(article, dict) or "paragraphs" not in article:
+        yield article
+        return
     for paragraph in _parts(article, "paragraphs"):
         for qa in _parts(paragraph, "qas"):
             if isinstance(qa, dict):

@@ -1,8 +1,7 @@
 """What a row must hold, and why it was refused (pydantic v2).
 
-A ``RawSample`` is one question with its document and answer; a ``RaftRecord`` is what training and evaluation
-read (arXiv 2403.10131, section 3); a ``Reject`` keeps a refused row together with the reason, so that the rows
-read are always the rows accepted plus the rows refused.
+A ``RawSample`` is one question with its document and answer; a ``RaftRecord`` is what training and evaluation read
+(arXiv 2403.10131, section 3); a ``Reject`` keeps a refused row with the reason: rows read are rows accepted + refused.
 """
 
 from typing import Annotated, Any

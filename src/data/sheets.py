@@ -32,10 +32,9 @@ def read_sheet(
 ) -> tuple[dict[int, dict[str, str]], list[str]]:
     """(rows by line, problems) of a sheet that came back, in any encoding of ``find_encoding``, with commas or tabs.
 
-    Empty rows are not there. Excel leaves out the commas at the end of some rows: what is missing there is empty. A
-    row with something beyond its last column counts only where ``clear`` says that it leaves no doubt, as where a
-    note holds commas. Every line that does not count is named in a Korean sentence; a quote that never closes costs
-    its own row.
+    Empty rows are not there. What is missing at a row's end is empty: Excel leaves out commas there. A row with more
+    beyond its last column counts only where ``clear`` says that it leaves no doubt, as where a note holds commas.
+    Every line that does not count is named in a Korean sentence; a quote that never closes costs its own row.
 
     Raises:
         ValueError: no such text, no line of names, or one of the ``needed`` columns is gone.

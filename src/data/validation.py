@@ -86,37 +86,29 @@ def _clean(row: Any) -> dict[str, Any]:
     if all(isinstance(text, str) and text for text in texts.values()):
         warnings = cleaned["warnings"]
         if isinstance(start, int):
-            cleaned["answer_start"], moved = _locate(row, texts["context"], texts["answer"], start)
-            warnings += [moved] if moved else []
-        warnings += _unusual(texts)
+            cleaned["answer_start"] = _locate(row, texts["context"], texts["answer"], start, warnings)
+        for name, (title, low, high) in USUAL_LENGTHS.items():
+            length = len(texts[name])
+            if not low <= length <= high:
+                much = "짧습니다" if length < low else "깁니다"
+                warnings.append(f"{title} {length:,}자로 {much}(보통 {low:,}~{high:,}자).")
+        if len(texts["answer"]) > len(texts["context"]):
+            warnings.append("답이 문서보다 깁니다. 두 칸이 바뀌지 않았는지 확인해 주세요.")
     return cleaned
 
 
-def _locate(row: Mapping[str, Any], context: str, answer: str, start: int) -> tuple[int | None, str | None]:
-    """The occurrence of the answer nearest to where the offset points after normalization, and what is wrong with it."""
+def _locate(row: Mapping[str, Any], context: str, answer: str, start: int, warnings: list[str]) -> int | None:
+    """The occurrence of the answer nearest to where the offset points after normalization."""
     start = max(start, 0)
     target = len(normalize_text(row["context"][:start]))
     before, after = context.rfind(answer, 0, target + len(answer)), context.find(answer, target)
     places = [place for place in (before, after) if place >= 0]
     if not places:
-        return None, "answer_start가 있지만 답이 문서에 그대로 나오지 않습니다."
-    marked = row["context"][start : start + len(row["answer"])]
-    moved = None
-    if normalize_text(marked) != answer:
-        moved = "answer_start가 가리키는 곳에 답이 없어 가장 가까운 곳으로 고쳤습니다."
-    return min(places, key=lambda place: abs(place - target)), moved
-
-
-def _unusual(texts: Mapping[str, str]) -> list[str]:
-    warnings = []
-    for name, (title, low, high) in USUAL_LENGTHS.items():
-        length = len(texts[name])
-        if not low <= length <= high:
-            much = "짧습니다" if length < low else "깁니다"
-            warnings.append(f"{title} {length:,}자로 {much}(보통 {low:,}~{high:,}자).")
-    if len(texts["answer"]) > len(texts["context"]):
-        warnings.append("답이 문서보다 깁니다. 두 칸이 바뀌지 않았는지 확인해 주세요.")
-    return warnings
+        warnings.append("answer_start가 있지만 답이 문서에 그대로 나오지 않습니다.")
+        return None
+    if normalize_text(row["context"][start : start + len(row["answer"])]) != answer:
+        warnings.append("answer_start가 가리키는 곳에 답이 없어 가장 가까운 곳으로 고쳤습니다.")
+    return min(places, key=lambda place: abs(place - target))
 
 
 def _explain(error: ValidationError) -> tuple[str, str]:

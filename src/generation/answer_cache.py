@@ -19,9 +19,9 @@ from src.data.text import fingerprint
 def model_identity(model: Any) -> dict[str, str | None]:
     """``{"model", "base", "adapter"}``: a name to read, and hashes of the weights in memory that decide an answer.
 
-    ``base`` covers every weight and quantization constant outside the adapter, the same with and without one
-    attached; ``adapter`` the active adapter's weights and scaling, None while it is switched off. Weights, not file
-    names: what was trained on, or loaded from another folder under the same name, is another model.
+    ``base`` covers every weight and quantization constant outside the adapter, with and without one attached;
+    ``adapter`` the active adapter's weights and scaling, None while it is switched off. Weights, not file names: what
+    was trained on, or loaded from another folder under the same name, is another model.
     """
     state = model.state_dict()
     adapter = _adapter_weights(model, state)

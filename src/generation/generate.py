@@ -54,7 +54,14 @@ def generate_answers(
         )
     prompts = [render_chat(tokenizer, turns, add_generation_prompt=True) for turns in messages]
     ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
-    _check_length(model, ids, max_new_tokens)
+    # Beyond the positions it was trained for a model writes nonsense, and no error says so.
+    room = getattr(model.config, "max_position_embeddings", None)
+    longest = max(map(len, ids), default=0) + max_new_tokens
+    if room and longest > room:
+        raise ValueError(
+            f"프롬프트와 답이 모두 {longest:,}토큰인데 모델의 자리는 {room:,}토큰입니다. "
+            "문서나 예시를 줄이거나 max_new_tokens를 낮춰 주세요."
+        )
     keys = _keys(ids, distinct=temperature > 0)
     asked = {key: ids[i] for i, key in enumerate(keys)}  # each key once
     config = _generation_config(model, tokenizer, max_new_tokens, temperature, top_p)
@@ -90,17 +97,6 @@ def generate_base_and_tuned(
     with model.disable_adapter():
         base = generate_answers(model, tokenizer, messages, label="베이스 모델", **options)
     return base, generate_answers(model, tokenizer, messages, label="튜닝한 모델", **options)
-
-
-def _check_length(model: Any, ids: Sequence[Sequence[int]], max_new_tokens: int) -> None:
-    """Beyond the positions it was trained for a model writes nonsense, and no error says so."""
-    room = getattr(model.config, "max_position_embeddings", None)
-    longest = max(map(len, ids), default=0) + max_new_tokens
-    if room and longest > room:
-        raise ValueError(
-            f"프롬프트와 답이 모두 {longest:,}토큰인데 모델의 자리는 {room:,}토큰입니다. "
-            "문서나 예시를 줄이거나 max_new_tokens를 낮춰 주세요."
-        )
 
 
 def _keys(ids: Sequence[Sequence[int]], *, distinct: bool) -> list[str]:

@@ -63,7 +63,7 @@ def merge_adapter(base_model_16bit: PreTrainedModel, adapter_dir: str | Path) ->
         ValueError: the base is in 4 bit. The merged weights would be rounded to 4 bit again, and the answers
             would no longer be those of the adapter that was evaluated.
     """
-    if is_4bit(base_model_16bit):
+    if getattr(base_model_16bit, "is_loaded_in_4bit", False):
         raise ValueError(
             "4비트 베이스에는 어댑터를 합치지 않습니다. 합친 가중치를 다시 4비트로 반올림하면 답이 달라집니다. "
             "load_base_model(profile)처럼 quantization_config 없이 16비트로 불러온 베이스에 합쳐 주세요."
@@ -151,11 +151,6 @@ def logit_difference(first: torch.Tensor, second: torch.Tensor) -> dict[str, flo
     }
 
 
-def is_4bit(model) -> bool:
-    """Whether bitsandbytes holds this model's linear layers in 4 bit."""
-    return bool(getattr(model, "is_loaded_in_4bit", False))
-
-
 def trainable_parameters(model) -> tuple[int, int]:
     """(trainable, total) parameters; a 4-bit weight counts as the weights it stands for."""
     trainable = total = 0
@@ -173,9 +168,9 @@ def _prepare(model: PreTrainedModel) -> PreTrainedModel:
 
     # PEFT 0.21 still asks transformers by a name that 5.x renamed: nothing a learner can act on.
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
-    return (
-        prepare_model_for_kbit_training(model, use_gradient_checkpointing=False) if is_4bit(model) else model
-    )
+    if not getattr(model, "is_loaded_in_4bit", False):
+        return model
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
 
 
 def _check_targets(model: PreTrainedModel, lora_config: LoraConfig) -> None:

@@ -56,8 +56,8 @@ def estimate_vram(
     With checkpointing the logits are gone when the first block is recomputed, so the peak is the larger of the two
     moments, not their sum: the terms are those of that moment, and ``logits`` is 0 where recomputing needs more.
 
-    Measured on a CPU (bf16 autocast, no dropout, 12-25 M parameters), gradients, activations and logits together
-    lie 2 % below to 12 % above what torch counts; on a GPU they have not been measured.
+    Measured on a CPU (bf16 autocast, no dropout, 12-25 M parameters), gradients, activations and logits together lie
+    2 % below to 12 % above what torch counts; on a GPU they have not been measured.
     """
     spec = model_spec(profile)
     shape = model_shape(spec)

@@ -67,9 +67,7 @@ def convert_to_raft(
         return [], []
     stats = Counter() if stats is None else stats
     budget = _Budget(tokenizer, max_context_tokens)
-    picker = DistractorPicker(
-        samples, fits=lambda document: budget.length(document) <= max_context_tokens, stats=stats
-    )
+    picker = DistractorPicker(samples, fits=budget.fits, stats=stats)
     hard = hard_count(num_distractors, hard_share)
     spare = int(golden_probability < 1)  # takes the place of a golden document that is left out
 
@@ -78,7 +76,12 @@ def convert_to_raft(
     for row, sample in enumerate(samples):
         record_seed = int(hashlib.sha256(f"{seed}:{row}:{sample.id}".encode()).hexdigest()[:8], 16)
         rng = random.Random(record_seed)
-        golden, quotes = _golden_part(sample, budget)
+        sentences = split_sentences(sample.context)
+        evidence = find_evidence(sample.context, sample.answer, sample.answer_start)
+        quotes = [sentences[i] for i in evidence]
+        golden = sample.context
+        if not budget.fits(golden):
+            golden = trim_around(golden, evidence, budget.fits)
         stats["trimmed_golden"] += golden not in (None, sample.context)
         choice = picker.choose(row, sample, quotes, hard=hard + spare, count=num_distractors + spare, rng=rng)
         # Where the limit keeps distractors out they may be fewer, but what is shown must not be nothing.
@@ -124,21 +127,13 @@ class _Budget:
         self.tokenizer, self.limit = tokenizer, limit
         self.row = {"instruction": INSTRUCTION, "question": "?", "answer": ABSTENTION, "context": []}
         self.empty = count_tokens(self.row, tokenizer)
-        self.length = cache(self.count)  # for whole documents, which come again; not for pieces
+        self.length = cache(self._count)
 
-    def count(self, document: str) -> int:
+    def _count(self, document: str) -> int:
         return count_tokens({**self.row, "context": [document]}, self.tokenizer) - self.empty
 
-
-def _golden_part(sample: RawSample, budget: _Budget) -> tuple[str | None, list[str]]:
-    """The sample's document, or as much of it around the evidence as fits (None where that does not); and the
-    sentences that are the evidence."""
-    evidence = find_evidence(sample.context, sample.answer, sample.answer_start)
-    sentences = split_sentences(sample.context)
-    golden: str | None = sample.context
-    if budget.length(golden) > budget.limit:
-        golden = trim_around(golden, evidence, lambda piece: budget.count(piece) <= budget.limit)
-    return golden, [sentences[i] for i in evidence]
+    def fits(self, document: str) -> bool:
+        return self.length(document) <= self.limit
 
 
 def _draw(

@@ -1,5 +1,4 @@
-"""Where an answer stands in a text: one rule for distractors, evidence, groundedness and scores; and the piece of a
-document around its evidence that is kept."""
+"""Where an answer stands in a text: one rule for distractors, evidence, groundedness and scores."""
 
 import re
 import unicodedata

@@ -120,12 +120,10 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
         train_sampling_strategy="group_by_length",  # alike lengths in a batch: less padding to compute
         eval_strategy="steps",
         eval_steps=eval_steps,
-        save_strategy="steps",
         save_steps=eval_steps,
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
-        greater_is_better=False,
         restore_callback_states_from_checkpoint=True,  # early stopping goes on counting where it was
         prediction_loss_only=True,  # otherwise every evaluation gathers batch × length × vocabulary logits
         logging_steps=profile.logging_steps,
@@ -136,7 +134,6 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
         label_names=["labels"],
         seed=profile.seed,
         data_seed=profile.seed,
-        disable_tqdm=False,
     )
 
 

@@ -29,12 +29,9 @@ def diagnose_history(history: pd.DataFrame) -> list[str]:
     """
     import numpy as np
 
-    train = history.dropna(subset=["loss"]) if "loss" in history else history.iloc[:0]
+    train, evaluated = history.dropna(subset=["loss"]), history.dropna(subset=["eval_loss"])
     # A diverged run logs NaN, which a table cannot tell from "not measured": a step with a learning rate was logged.
-    logged = (
-        history["loss"][history["learning_rate"].notna()] if "learning_rate" in history else train["loss"]
-    )
-    evaluated = history.dropna(subset=["eval_loss"])
+    logged = history["loss"][history["learning_rate"].notna()]
     losses, evals = train["loss"].to_numpy(), evaluated["eval_loss"].to_numpy()
     if not (np.isfinite(logged) & (logged > 0)).all():
         return ["학습 손실이 0이거나 NaN이나 무한대가 되었습니다. 학습률을 10분의 1로 낮춰 보세요."]

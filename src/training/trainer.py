@@ -43,12 +43,7 @@ class WorkshopTrainer(Trainer):
     def __init__(self, *args: Any, profile: Profile, bleu_records: Sequence = (), **kwargs: Any) -> None:
         self.profile = profile
         self.bleu_records = list(bleu_records)
-        self._ended = False  # the checkpoint being resumed is a run's last
-        self._order: torch.Tensor | None = None  # of the epoch being resumed
-        self._sampler: _ReplayableOrder | None = None
         super().__init__(*args, **kwargs)
-
-    # --- Training, from the start or from where it stopped ---------------------------------------------------------
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> TrainOutput:
         """Train; with ``resume_from_checkpoint=True`` go on from the last complete checkpoint, if there is one.
@@ -59,7 +54,7 @@ class WorkshopTrainer(Trainer):
         """
         self._run = self.run_fingerprint()
         checkpoint = self._checkpoint_to_resume(resume_from_checkpoint)
-        self._ended, self._order = False, None
+        self._ended, self._order = False, None  # the checkpoint is a run's last; its epoch's order
         if checkpoint is not None:
             state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
             # Saved at the last step, or where it stopped early: Trainer itself would take one more step.
@@ -126,8 +121,6 @@ class WorkshopTrainer(Trainer):
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         self._sampler = _ReplayableOrder(batch, lengths=[len(ids) for ids in data["input_ids"]])
         return self._sampler
-
-    # --- Checkpoints -----------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model, trial) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
