@@ -139,8 +139,7 @@ class _Budget:
 def _draw(
     one: _Ready, documents: list[str], answer: str, budget: _Budget, *, answerable: bool, add_cot: bool
 ) -> RaftRecord:
-    """A record with as many of ``documents`` as fit, shuffled; they stand in the order in which they may stay:
-    golden, hard, random. One alone always fits."""
+    """A record with as many of ``documents`` (golden, hard, random: the last go first) as fit, shuffled; one does."""
     shown = len(documents)
     while shown > 1 and sum(map(budget.length, documents[:shown])) > budget.limit:
         shown -= 1
