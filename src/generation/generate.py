@@ -39,7 +39,7 @@ def generate_answers(
     special tokens are dropped. The model's training or evaluation mode is left as it was.
 
     ``cache`` is a folder: answers found there (same weights, adapter, prompt and settings, ``answer_cache.py``) are not
-    made again, new ones are added after each batch: an interrupted run goes on. ``progress`` shows a bar with ``label``.
+    made again, new ones are added after each batch: an interrupted run goes on. ``progress``: a bar with ``label``.
 
     Raises:
         ValueError: a temperature below 0, a ``top_p`` outside (0, 1], or a prompt that the model has no room for.

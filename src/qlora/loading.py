@@ -59,9 +59,9 @@ def load_base_model(
     options = {
         **_source_options(spec),
         "dtype": torch.bfloat16,
-        "quantization_config": quantization_config,
         # One process a GPU under `accelerate launch`: each loads onto its own.
         "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"},
+        "quantization_config": quantization_config,
     }
     _show_licence(spec)
     if spec.key_mapping is None:

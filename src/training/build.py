@@ -101,6 +101,7 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
     cuda = torch.cuda.is_available()
     batch_size, accumulation = share_batch(profile, int(os.environ.get("WORLD_SIZE", 1)))
     paged = profile.optim.startswith("paged")
+    optim = _without_paging(profile.optim) if paged and not cuda else profile.optim
     # Where the TensorBoard callback looks; the argument `logging_dir` is gone from transformers 5.
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(output_dir / "runs")
     steps_per_epoch = math.ceil(records / profile.batch_size / profile.gradient_accumulation_steps)
@@ -114,7 +115,7 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
         per_device_train_batch_size=batch_size,
         per_device_eval_batch_size=profile.eval_batch_size,
         gradient_accumulation_steps=accumulation,
-        optim=_without_paging(profile.optim) if paged and not cuda else profile.optim,
+        optim=optim,
         bf16=True,
         use_cpu=not cuda,
         train_sampling_strategy="group_by_length",  # alike lengths in a batch: less padding to compute
