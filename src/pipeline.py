@@ -4,26 +4,25 @@ The notebooks show the same steps one by one and leave the same files; whoever s
 was not run, and notebook 05 runs its experiments with it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.data.corpus import read_corpus
 from src.data.files import read_jsonl, write_jsonl
 from src.data.schemas import RaftRecord, RawSample, Reject
 from src.data.splitting import check_leakage, pick, split_by_group
 from src.evaluation.comparison import compare_systems
+from src.evaluation.results import Comparison
 from src.generation.generate import generate_base_and_tuned
 from src.profiles import Profile
 from src.qlora.adapters import attach_adapter, load_adapter
 from src.qlora.configs import build_bnb_config
 from src.qlora.loading import load_base_model, load_tokenizer
 from src.qlora.registry import model_spec
-from src.quality.cleaning import clean_records
+from src.quality.cleaning import Finding, clean_records
 from src.raft.conversion import convert_to_raft
 from src.raft.prompt import to_messages
 from src.scoring.embedding import embedder_label, load_embedder
@@ -31,12 +30,6 @@ from src.serving.card import model_card
 from src.training.build import build_trainer, training_log
 from src.training.labels import audit_labels, tokenize_records
 from src.training.monitoring import PeakMemory
-
-if TYPE_CHECKING:
-    from peft import PeftModel
-
-    from src.evaluation.results import Comparison
-    from src.quality.cleaning import Finding
 
 SPLITS = ("train", "validation", "test")
 
@@ -137,9 +130,8 @@ def train_adapter(
 ) -> dict[str, Any]:
     """Notebook 03 in one call: a fresh NF4 base, a fresh adapter, audited labels, training, saving.
 
-    ``output_dir`` (default: the profile's artefacts) gets what ``save_training`` leaves, checkpoints and TensorBoard
-    events. ``resume`` goes on from the last complete checkpoint there. ``trackers``: who is told
-    beside TensorBoard (``build_trainer``). Returns ``training_log.json``'s content.
+    ``output_dir`` (default: the profile's artefacts) gets checkpoints, events and what ``save_training`` leaves.
+    ``resume`` goes on from the last complete checkpoint there; ``trackers``: see ``build_trainer``. Returns the log.
     """
     records = records or load_clean_records(profile)
     tokenizer = load_tokenizer(profile)
@@ -194,7 +186,7 @@ def adapter_dir(profile: Profile) -> Path:
     return profile.artifacts_dir / "adapter"
 
 
-def load_tuned_model(profile: Profile) -> PeftModel:
+def load_tuned_model(profile: Profile) -> Any:
     """The NF4 base with the trained adapter on it; trains one now where notebook 03 has not run."""
     if not (adapter_dir(profile) / "adapter_config.json").exists():
         records = load_clean_records(profile)

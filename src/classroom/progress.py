@@ -8,9 +8,11 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from src.data.files import append_jsonl
 from src.profiles import outputs_dir
 
 RIGHT, HINT = "right", "hint"
@@ -51,9 +53,5 @@ def record(exercise: str, right: bool) -> None:
         "exercise": exercise,
         "result": RIGHT if right else HINT,
     }
-    try:
-        log_file().parent.mkdir(parents=True, exist_ok=True)
-        with log_file().open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    except OSError:
-        return
+    with suppress(OSError):
+        append_jsonl(log_file(), [row])

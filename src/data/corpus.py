@@ -1,7 +1,5 @@
 """The rows that a profile works with: its files, and what it draws from a hub dataset."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from src.data.reading import iter_samples, load_samples

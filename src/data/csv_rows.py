@@ -1,7 +1,5 @@
 """CSV and TSV read row by row; a row whose quotes are wrong costs that row only."""
 
-from __future__ import annotations
-
 import csv
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -88,7 +86,6 @@ def named_row(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any] | U
         reason = f"칸이 {len(names)}개여야 하는데 {len(values)}개입니다. 따옴표와 쉼표를 확인해 주세요."
         return Unreadable(reason, list(values))
     pairs = list(zip(names, values, strict=True))
-    row = dict(pairs)
-    if len(row) < len(names) and (repeated := repeated_names(pairs)):
+    if repeated := repeated_names(pairs):
         return Unreadable(repeated_reason(repeated[0]), [list(pair) for pair in pairs])
-    return row
+    return dict(pairs)

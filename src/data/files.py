@@ -1,17 +1,14 @@
-"""Files to rows and back: JSON, JSON Lines, CSV, TSV, Parquet and SQuAD-form JSON, in the encodings Korean files
-come in.
+"""Files to rows and back: JSON, JSON Lines, CSV, TSV, Parquet and SQuAD-form JSON, in Korean files' encodings.
 
-JSON Lines, CSV and Parquet stream: a file of any size needs the memory of its longest row (of one row group). A JSON
-array does not: its whole text is in memory while its rows are read, for Hangul two bytes a character. Save what is
-larger than that as JSON Lines."""
-
-from __future__ import annotations
+JSON Lines, CSV and Parquet stream: a file of any size needs the memory of its longest row (of one row group). Of a
+JSON array the whole text is in memory, for Hangul two bytes a character: save larger ones as JSON Lines."""
 
 import codecs
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from src.data.json_rows import Unreadable, iter_json, iter_json_lines
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
+_NO_SQUAD = "SQuAD 형식(paragraphs, qas)이 아닙니다."
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what errors="surrogateescape" makes of a byte it cannot decode
 
 
@@ -39,26 +37,25 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     if suffix == ".parquet":
         yield from _read_parquet(path)
         return
-    encoding, damaged = _encoding(path)
+    encoding, damaged = find_encoding(path)
     newline = "\n" if suffix in (".jsonl", ".ndjson") else ""
-    errors = "surrogateescape" if damaged else "strict"
-    with path.open(
-        encoding=encoding, errors="replace" if encoding == "utf-16" else errors, newline=newline
-    ) as file:
+    errors = "replace" if encoding == "utf-16" else "surrogateescape"
+    with path.open(encoding=encoding, errors=errors, newline=newline) as file:
         if suffix == ".json":
-            rows = enumerate(_flat(iter_json(file.read(), path.name)), start=1)
+            items = iter_json(file.read(), path.name)
+            rows = enumerate(chain.from_iterable(map(_rows, items)), start=1)
         elif suffix in (".jsonl", ".ndjson"):
             rows = iter_json_lines(file)
         else:
             rows = iter_csv(file, path.name, "\t" if suffix == ".tsv" else ",")
         for line, row in rows:
-            yield line, (_check_bytes(row, encoding) if damaged else row)
+            yield line, _check_bytes(row, encoding) if damaged else row
 
 
 # --- Encodings -------------------------------------------------------------------------------------------------
 
 
-def _encoding(path: Path) -> tuple[str, bool]:
+def find_encoding(path: Path) -> tuple[str, bool]:
     """The encoding of a text file and whether some of its bytes do not fit it.
 
     UTF-8 with or without BOM, then CP949 (Korean Excel); UTF-16 only with BOM. Where neither fits the whole file,
@@ -67,25 +64,15 @@ def _encoding(path: Path) -> tuple[str, bool]:
     with path.open("rb") as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # Excel's "Unicode text"
             return "utf-16", False
-    failures = {}
+    failures = {}  # encoding -> how many lines, and how many bytes, it cannot decode
     for encoding in ("utf-8-sig", "cp949"):
-        failures[encoding] = _failures(path, encoding)
-        if failures[encoding] == (0, 0):
+        with path.open("rb") as file:
+            found = (_ESCAPED.findall(line.decode(encoding, "surrogateescape")) for line in file)
+            damaged = [len(escaped) for escaped in found if escaped]
+        if not damaged:
             return encoding, False
+        failures[encoding] = (len(damaged), sum(damaged))
     return min(failures, key=failures.get), True
-
-
-def _failures(path: Path, encoding: str) -> tuple[int, int]:
-    """How many lines, and how many bytes, ``encoding`` cannot decode."""
-    lines = count = 0
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError:
-                lines += 1
-                count += len(_ESCAPED.findall(line.decode(encoding, errors="surrogateescape")))
-    return lines, count
 
 
 def _check_bytes(row: Any, encoding: str) -> Any:
@@ -125,49 +112,38 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _parquet_row(batch: Any, row: int) -> Any:
-    cells = [column[row] for column in batch.columns]
-    try:
-        values = [cell.as_py() for cell in cells]
-    except ValueError:  # bytes that are no UTF-8, a date that Python lacks
-        raw = [list(pair) for pair in zip(batch.schema.names, map(_raw_value, cells), strict=True)]
-        return Unreadable("읽을 수 없는 값이 있습니다. 원본을 확인해 주세요.", raw)
+    values, broken = [], False
+    for cell in (column[row] for column in batch.columns):
+        try:
+            values.append(cell.as_py())
+        except ValueError as error:  # bytes that are no UTF-8, a date that Python lacks
+            raw = cell.as_buffer().to_pybytes() if hasattr(cell, "as_buffer") else str(error).encode()
+            values.append(raw.decode("utf-8", "surrogateescape"))
+            broken = True
+    if broken:
+        pairs = [list(pair) for pair in zip(batch.schema.names, values, strict=True)]
+        return Unreadable("읽을 수 없는 값이 있습니다. 원본을 확인해 주세요.", pairs)
     return named_row(batch.schema.names, values)
 
 
-def _raw_value(cell: Any) -> Any:
-    """The value, or what stands in its place: the bytes of a text that is no UTF-8 escaped."""
-    try:
-        return cell.as_py()
-    except ValueError as error:
-        if hasattr(cell, "as_buffer"):
-            return cell.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
-        return str(error)
-
-
-def _flat(items: Iterable[Any]) -> Iterator[Any]:
-    """Rows as they are, and SQuAD articles (1.1, 2.0, KLUE) as one row a question."""
-    for item in items:
-        if isinstance(item, dict) and "paragraphs" in item:
-            yield from _questions(item)
-        else:
-            yield item
-
-
-def _questions(article: dict[str, Any]) -> Iterator[Any]:
-    reason = "SQuAD 형식(paragraphs, qas)이 아닙니다."
-    if not isinstance(article["paragraphs"], list):
-        yield Unreadable(reason, article)
+def _rows(article: Any) -> Iterator[Any]:
+    """A row as it is, and a SQuAD article (1.1, 2.0, KLUE) as one row a question."""
+    if not isinstance(article, dict) or "paragraphs" not in article:
+        yield article
         return
-    for paragraph in article["paragraphs"]:
-        qas = paragraph.get("qas") if isinstance(paragraph, dict) else None
-        if not isinstance(qas, list):
-            yield Unreadable(reason, paragraph)
-            continue
-        for qa in qas:
+    for paragraph in _parts(article, "paragraphs"):
+        for qa in _parts(paragraph, "qas"):
             if isinstance(qa, dict):
                 yield {"title": article.get("title"), "context": paragraph.get("context"), **qa}
             else:
-                yield Unreadable(reason, qa)
+                yield qa if isinstance(qa, Unreadable) else Unreadable(_NO_SQUAD, qa)
+
+
+def _parts(whole: Any, name: str) -> list[Any]:
+    parts = whole.get(name) if isinstance(whole, dict) else None
+    if isinstance(parts, list):
+        return parts
+    return [whole if isinstance(whole, Unreadable) else Unreadable(_NO_SQUAD, whole)]
 
 
 # --- Our own files ---------------------------------------------------------------------------------------------
@@ -188,10 +164,8 @@ def append_jsonl(path: str | Path, rows: Iterable[Any]) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        torn = b""
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            torn = b"" if file.read(1) == b"\n" else b"\n"
+        file.seek(max(file.tell() - 1, 0))
+        torn = b"" if file.read(1) in (b"", b"\n") else b"\n"
         file.write(torn + b"".join(map(_line, rows)))
         file.flush()
         os.fsync(file.fileno())

@@ -1,7 +1,5 @@
 """JSON read row by row: JSON Lines, an array, or an object whose ``data`` is an array."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator
@@ -34,14 +32,15 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
-        self.decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_int=_integer)
+        self.decoder = json.JSONDecoder(
+            object_pairs_hook=self._object,
+            parse_int=lambda digits: int(digits) if len(digits) <= MAX_DIGITS else Decimal(digits),
+        )
         self.repeated: list[str] = []
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        row = dict(pairs)
-        if len(row) < len(pairs):
-            self.repeated += repeated_names(pairs)
-        return row
+        self.repeated += repeated_names(pairs)
+        return dict(pairs)
 
     def value(self) -> Any:
         """The JSON value here."""
@@ -51,8 +50,7 @@ class _Reader:
         value, self.at = self.decoder.raw_decode(self.text, begin)
         if self.repeated:
             return Unreadable(repeated_reason(self.repeated[0]), self.text[begin : self.at])
-        brackets = self.text.count("[", begin, self.at) + self.text.count("{", begin, self.at)
-        if brackets > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        if _depth(value) > MAX_DEPTH:
             return Unreadable(_TOO_DEEP, self.text[begin : self.at])
         return value
 
@@ -102,10 +100,6 @@ class _Reader:
             raise ValueError(f"{name}: 다른 형식입니다. {_FORMS}")
 
 
-def _integer(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) <= MAX_DIGITS else Decimal(digits)
-
-
 def _depth(value: Any) -> int:
     depth, level = 0, [value]
     while level:
@@ -118,7 +112,8 @@ def _depth(value: Any) -> int:
 def repeated_names(pairs: list[tuple[str, Any]]) -> list[str]:
     """Names that occur twice with different values; which one is meant nobody can tell."""
     first: dict[str, Any] = {}
-    return [name for name, value in pairs if name and first.setdefault(name, value) != value]
+    others = [(name, value) for name, value in pairs if first.setdefault(name, value) is not value]
+    return [name for name, value in others if name and first[name] != value]
 
 
 def repeated_reason(name: str) -> str:

@@ -1,7 +1,5 @@
 """Rows of files and hub datasets under our names; values stay as they are."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -69,24 +67,16 @@ def iter_samples(
     if path.is_file():
         rows, name, stem = read_rows(path), path.name, path.stem
     elif path.is_dir() or (_HUB_ID.fullmatch(str(source)) and path.suffix.lower() not in SUFFIXES):
-        dataset = str(source)
-        name = ":".join(filter(None, (path.name if path.is_dir() else dataset, config, split)))
-        stem = name
-        rows = enumerate(_read_dataset(dataset, split, config, revision), start=1)
+        name = stem = ":".join(filter(None, (path.name if path.is_dir() else str(source), config, split)))
+        rows = enumerate(_read_dataset(str(source), split, config, revision), start=1)
     else:
         raise FileNotFoundError(f"{source} 파일이 없습니다. 경로와 파일 이름을 확인해 주세요.")
-    return _samples(rows, name, stem, dict(fields or {}))
-
-
-def _samples(
-    rows: Iterator[tuple[int, Any]], source: str, stem: str, fields: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
-    columns = {
-        name: [_plain(fields[name])] if name in fields else [_plain(alias) for alias in aliases]
-        for name, aliases in ALIASES.items()
-    }
-    for line, row in rows:
-        yield {**_sample(row, f"{stem}-{line}", columns, fields), "source": source, "line": line}
+    columns = {our: list(map(_plain, aliases)) for our, aliases in ALIASES.items()}
+    columns |= {our: [_plain(theirs)] for our, theirs in (fields or {}).items()}
+    return (
+        {**_sample(row, f"{stem}-{line}", columns, fields or {}), "source": name, "line": line}
+        for line, row in rows
+    )
 
 
 def _plain(name: str) -> str:
@@ -141,9 +131,8 @@ def _first_answer(answers: Any) -> dict[str, Any]:
         first = {name: value[:1] if isinstance(value, list) else [value] for name, value in first.items()}
         return {name: value[0] for name, value in first.items() if value}
     if isinstance(answers, list):
-        if not answers:
-            return {"answer": None}
-        return _first_answer(answers[0]) if isinstance(answers[0], dict) else {"answer": answers[0]}
+        first = answers[0] if answers else None
+        return _first_answer(first) if isinstance(first, dict) else {"answer": first}
     return {"answer": answers}
 
 

@@ -1,11 +1,8 @@
 """What a row must hold, and why it was refused (pydantic v2).
 
-A ``RawSample`` is one question with its document and answer; a ``RaftRecord`` is what training and evaluation
-read (arXiv 2403.10131, section 3); a ``Reject`` keeps a refused row together with the reason, so that the rows
-read are always the rows accepted plus the rows refused.
+A ``RawSample`` is one question with its document and answer; a ``RaftRecord`` is what training and evaluation read
+(arXiv 2403.10131, section 3); a ``Reject`` keeps a refused row with the reason: rows read are rows accepted + refused.
 """
-
-from __future__ import annotations
 
 from typing import Annotated, Any
 
@@ -18,9 +15,8 @@ Identifier = Annotated[str, Field(min_length=1, coerce_numbers_to_str=True)]
 
 
 class RawSample(BaseModel):
-    """One row after normalization. The upper length limits come with the validation context
-    (``model_validate(row, context={"max_length": 2048, "max_context_length": 2048})``), because paragraphs of
-    other people's corpora are longer than ours; without one there is no upper limit."""
+    """One row after normalization. Upper length limits come with the validation context (``max_length``,
+    ``max_context_length``), because other people's paragraphs are longer than ours; without one there is none."""
 
     id: Identifier
     group_id: Identifier

@@ -1,7 +1,5 @@
 """Sheets that people fill in: written so that nothing in them runs, read however a spreadsheet saved them."""
 
-from __future__ import annotations
-
 import csv
 import io
 import unicodedata
@@ -10,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from src.data.csv_rows import iter_csv
+from src.data.files import find_encoding
 from src.data.json_rows import Unreadable
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -31,25 +30,19 @@ def safe_cell(text: str) -> str:
 def read_sheet(
     path: Path, needed: Sequence[str], *, clear: Callable[[dict[str, str]], bool] = lambda row: False
 ) -> tuple[dict[int, dict[str, str]], list[str]]:
-    """(rows by line, problems) of a sheet that came back, in UTF-8 or CP949 (Korean Excel), with commas or tabs.
+    """(rows by line, problems) of a sheet that came back, in any encoding of ``find_encoding``, with commas or tabs.
 
-    Empty rows are not there. Excel leaves out the commas at the end of some rows: what is missing there is empty. A
-    row with something beyond its last column counts only where ``clear`` says that it leaves no doubt, as where a
-    note holds commas. Every line that does not count is named in a Korean sentence; a quote that never closes costs
-    its own row.
+    Empty rows are not there. What is missing at a row's end is empty: Excel leaves out commas there. A row with more
+    beyond its last column counts only where ``clear`` says that it leaves no doubt, as where a note holds commas.
+    Every line that does not count is named in a Korean sentence; a quote that never closes costs its own row.
 
     Raises:
         ValueError: no such text, no line of names, or one of the ``needed`` columns is gone.
     """
-    data = path.read_bytes()
-    for encoding in ("utf-8-sig", "cp949"):
-        try:
-            text = data.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
+    encoding, damaged = find_encoding(path)
+    if damaged:
         raise ValueError(f"{path.name}: 읽을 수 없습니다. 'CSV UTF-8'로 다시 저장해 주세요.")
+    text = path.read_bytes().decode(encoding, "replace")
     head = next(filter(str.strip, text.splitlines()), "")
     columns = next(csv.reader([head], delimiter="," if "," in head else "\t"), [])
     if columns and (missing := [name for name in needed if name not in columns]):
@@ -59,11 +52,10 @@ def read_sheet(
     rows: dict[int, dict[str, str]] = {}
     lost: dict[str, list[int]] = {}  # reason -> lines
     for line, row in iter_csv(io.StringIO(text, newline=""), path.name):
-        reason = ""
         if isinstance(row, Unreadable):
-            row, reason = _mended(row, columns, clear)
-        if reason:
-            lost.setdefault(reason, []).append(line)
+            row = _mended(row, columns, clear)
+        if isinstance(row, str):
+            lost.setdefault(row, []).append(line)
         elif any(map(str.strip, row.values())):
             rows[line] = row
     return rows, [f"{line_names(lines)}: {reason}" for reason, lines in lost.items()]
@@ -71,15 +63,15 @@ def read_sheet(
 
 def _mended(
     broken: Unreadable, columns: Sequence[str], clear: Callable[[dict[str, str]], bool]
-) -> tuple[dict[str, str], str]:
+) -> dict[str, str] | str:
     """A row of too few or too many cells, or why it does not count."""
     values = broken.row
     if not isinstance(values, list) or len(values) == len(columns):
-        return {}, broken.reason
+        return broken.reason
     row = dict(zip_longest(columns, values[: len(columns)], fillvalue=""))
     if not any(map(str.strip, values[len(columns) :])) or clear(row):
-        return row, ""
-    return {}, "칸의 수가 처음 시트와 다릅니다. 쉼표와 따옴표를 확인해 주세요."
+        return row
+    return "칸의 수가 처음 시트와 다릅니다. 쉼표와 따옴표를 확인해 주세요."
 
 
 def line_names(lines: Sequence[int]) -> str:

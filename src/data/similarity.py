@@ -1,7 +1,5 @@
 """Which of many short texts are nearly the same, without comparing every one with every other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from src.data.text import text_key
@@ -19,9 +17,8 @@ def similar_pairs(texts: Sequence[str], *, threshold: float = 0.9) -> list[tuple
     the time grows with the number of texts and not with its square; a pair at the threshold is missed about once
     in a thousand, one above it less often. Same texts in, same pairs out.
 
-    Texts with one and the same key are paired with the first of them only, at 1.0, and only that first one is
-    compared with others. A text that already has ``FAMILY`` partners is not offered as a partner to later ones, so
-    that a family of thousands of near copies yields pairs in proportion to its size.
+    Texts with one and the same key are paired with the first of them only, at 1.0, and only that one is compared with
+    others. A text that has ``FAMILY`` partners is not offered to later ones: a large family stays linear in pairs.
 
     Raises:
         ValueError: ``threshold`` is not above 0 and at most 1.

@@ -1,7 +1,5 @@
 """Samples in train, validation and test without anything that is known on one side being asked on another."""
 
-from __future__ import annotations
-
 import hashlib
 import heapq
 import math
@@ -31,9 +29,9 @@ def split_by_group(
 ) -> dict[str, list[RawSample]]:
     """Divide whole groups into train, validation and test.
 
-    Neither a group nor a document is ever on two sides, nor are two questions that are nearly the same. The ratios
-    are of samples; groups are whole, so the realised shares differ a little: ``split_shares`` tells them. Groups
-    that share a document or a question move together; the largest such bundle always goes to train.
+    Neither a group nor a document nor nearly the same question is ever on two sides. The ratios are of samples; the
+    realised shares differ a little: ``split_shares`` tells them. Groups that share a document or a question move
+    together; the largest such bundle always goes to train.
 
     Args:
         question_threshold: from which similarity two questions belong together (``similar_pairs``); None where
@@ -45,14 +43,10 @@ def split_by_group(
     if min(validation_ratio, test_ratio) < 0 or validation_ratio + test_ratio >= 1:
         raise ValueError("validation_ratio와 test_ratio는 0 이상이고 합이 1보다 작아야 합니다.")
     bundles = sorted(bundle_rows(samples, question_threshold=question_threshold), key=len, reverse=True)
-    largest, rest = bundles[:1], bundles[1:]
+    largest, *rest = bundles or [[]]
     random.Random(seed).shuffle(rest)
     targets = {"test": test_ratio * len(samples), "validation": validation_ratio * len(samples)}
-    sides: dict[str, list[int]] = {
-        "train": [i for bundle in largest for i in bundle],
-        "validation": [],
-        "test": [],
-    }
+    sides: dict[str, list[int]] = {"train": list(largest), "validation": [], "test": []}
     for bundle in rest:
         for side, target in targets.items():
             # A side takes its first bundle at any size, then only what brings it nearer to its target.
@@ -71,33 +65,20 @@ def split_by_group(
     return {side: [samples[i] for i in sorted(rows)] for side, rows in sides.items()}
 
 
-def bundle_rows(
-    samples: Sequence[RawSample], *, question_threshold: float | None = QUESTION_THRESHOLD
-) -> list[list[int]]:
-    """Positions of samples that must stay together: linked by a group, a document or nearly the same question
-    (connected components)."""
-    import numpy as np
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+def bundle_rows(samples: Sequence[RawSample], *, question_threshold: float | None) -> list[list[int]]:
+    """Positions of samples that must stay together: linked by a group, a document or nearly the same question."""
+    from scipy.cluster.hierarchy import DisjointSet
 
-    if not samples:
-        return []
-    nodes: dict[tuple[str, str], int] = {}
-    groups, edges = [], []
-    for sample in samples:
-        groups.append(nodes.setdefault(("group", sample.group_id), len(nodes)))
-        edges.append((groups[-1], nodes.setdefault(("document", document_key(sample.context)), len(nodes))))
+    bundles = DisjointSet(range(len(samples)))
+    first: dict[tuple[str, str], int] = {}
+    for position, sample in enumerate(samples):
+        for node in (("group", sample.group_id), ("document", document_key(sample.context))):
+            bundles.merge(position, first.setdefault(node, position))
     if question_threshold is not None:
         questions = [sample.question for sample in samples]
-        pairs = similar_pairs(questions, threshold=question_threshold)
-        edges += [(groups[late], groups[early]) for late, early, _ in pairs]
-    rows, columns = np.array(edges).T
-    graph = coo_matrix((np.ones(len(edges)), (rows, columns)), shape=(len(nodes), len(nodes)))
-    labels = connected_components(graph, directed=False)[1][groups]
-    bundles: dict[int, list[int]] = {}
-    for position, label in enumerate(labels.tolist()):
-        bundles.setdefault(label, []).append(position)
-    return list(bundles.values())
+        for late, early, _ in similar_pairs(questions, threshold=question_threshold):
+            bundles.merge(late, early)
+    return sorted(sorted(bundle) for bundle in bundles.subsets())
 
 
 def split_shares(splits: Mapping[str, Sequence[RawSample]]) -> list[dict[str, Any]]:
@@ -118,50 +99,41 @@ def split_shares(splits: Mapping[str, Sequence[RawSample]]) -> list[dict[str, An
 def check_leakage(
     splits: Mapping[str, Sequence[RawSample]], *, question_threshold: float | None = QUESTION_THRESHOLD
 ) -> None:
-    """Fail loudly where a group, a document or nearly the same question stands on two sides, however the sides
-    were made.
-
-    Args:
-        question_threshold: as for ``split_by_group``; None leaves the questions out.
+    """Fail loudly where a group, a document or, unless ``question_threshold`` is None, nearly the same question stands
+    on two sides, however the sides were made.
 
     Raises:
         LeakageError: with how many of each, up to three examples, and the remedy.
     """
     placed = [(side, sample) for side, samples in splits.items() for sample in samples]
-    found: dict[str, list[str]] = {}
-    for what, key_of, text_of in (
-        ("같은 묶음", lambda s: s.group_id, lambda s: s.group_id),
-        ("같은 문서", lambda s: document_key(s.context), lambda s: s.context),
-    ):
-        owners: dict[str, tuple[str, RawSample]] = {}
-        shared: dict[str, str] = {}
-        for side, sample in placed:
-            first, other = owners.setdefault(key_of(sample), (side, sample))
-            if first != side:
-                place = f"{first} {other.id}, {side} {sample.id}: {_short(text_of(sample))}"
-                shared.setdefault(key_of(sample), place)
-        found[what] = list(shared.values())
+    found: dict[str, dict[Any, str]] = {"같은 묶음": {}, "같은 문서": {}, "거의 같은 질문": {}}
+
+    def compare(what: str, key: Any, early: int, late: int, text: str, score: str = "") -> None:
+        (first, other), (side, sample) = placed[early], placed[late]
+        if first != side:
+            short = text if len(text) <= 40 else text[:39] + "…"
+            found[what].setdefault(key, f"{first} {other.id}, {side} {sample.id}: {short}{score}")
+
+    owners: dict[tuple[str, str], int] = {}
+    for late, (_, sample) in enumerate(placed):
+        for what, key, text in (
+            ("같은 묶음", sample.group_id, sample.group_id),
+            ("같은 문서", document_key(sample.context), sample.context),
+        ):
+            compare(what, key, owners.setdefault((what, key), late), late, text)
     if question_threshold is not None:
-        pairs = similar_pairs([sample.question for _, sample in placed], threshold=question_threshold)
-        found["거의 같은 질문"] = [
-            f"{placed[early][0]} {placed[early][1].id}, {placed[late][0]} {placed[late][1].id}: "
-            f"{_short(placed[late][1].question)} ({score:.2f})"
-            for late, early, score in pairs
-            if placed[late][0] != placed[early][0]
-        ]
+        questions = [sample.question for _, sample in placed]
+        for late, early, score in similar_pairs(questions, threshold=question_threshold):
+            compare("거의 같은 질문", (late, early), early, late, questions[late], f" ({score:.2f})")
     if not any(found.values()):
         return
     counts = ", ".join(f"{what} {len(examples):,}건" for what, examples in found.items() if examples)
-    shown = [f"- {what}: {text}" for what, examples in found.items() for text in examples[:3]]
+    shown = [f"- {what}: {text}" for what, examples in found.items() for text in list(examples.values())[:3]]
     raise LeakageError(
         f"나눈 쪽 사이에 새는 것이 있습니다: {counts}.\n" + "\n".join(shown) + "\n"
         "split_by_group으로 다시 나누어 주세요. 누구나 쓰는 짧은 질문이라 새는 것이 아니라면 "
         "split_by_group과 check_leakage에 같은 question_threshold(예: None)를 주세요."
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def draw_groups(rows: Iterable[Mapping[str, Any]], *, count: int, seed: int) -> Iterator[Mapping[str, Any]]:

@@ -1,7 +1,5 @@
 """One spelling for each text: NFC, nothing invisible, no mojibake; the same for question, document and answer."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -13,9 +11,7 @@ from typing import Any
 # Full-width ASCII to ASCII. Not NFKC: that also turns ㅋㅋㅋ into conjoining jamo, x² into x2 and ① into 1.
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SENTENCE_BREAK = re.compile(r"(?<=[.!?。…])\s+")
-_FILLERS = dict.fromkeys(
-    map(ord, "\u115f\u1160\u3164\uffa0")
-)  # invisible Hangul fillers, "letters" to Unicode
+_FILLERS = dict.fromkeys(map(ord, "\u115f\u1160\u3164\uffa0"))  # invisible Hangul, "letters" to Unicode
 
 
 def normalize_text(text: str) -> str:

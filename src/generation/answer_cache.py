@@ -5,34 +5,31 @@ all three, so answers of another adapter, base or temperature lie in another fil
 an answer is found by the hash of its prompt's token ids, which hold tokenizer, template and few-shot examples, too.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
-import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.data.files import append_jsonl, read_jsonl
 from src.data.text import fingerprint
 
 
 def model_identity(model: Any) -> dict[str, str | None]:
     """``{"model", "base", "adapter"}``: a name to read, and hashes of the weights in memory that decide an answer.
 
-    ``base`` covers every weight and quantization constant outside the adapter, the same with and without one
-    attached; ``adapter`` the active adapter's weights and scaling, None while it is switched off. Weights, not file
-    names: what was trained on, or loaded from another folder under the same name, is another model.
+    ``base`` covers every weight and quantization constant outside the adapter, with and without one attached;
+    ``adapter`` the active adapter's weights and scaling, None while it is switched off. Weights, not file names: what
+    was trained on, or loaded from another folder under the same name, is another model.
     """
     state = model.state_dict()
     adapter = _adapter_weights(model, state)
-    prefix = "base_model.model."  # what PEFT puts before the names of a wrapped model
-    base = {
-        name.removeprefix(prefix).replace(".base_layer.", "."): tensor
+    base = {  # by the names they have before PEFT wraps the model
+        re.sub(r"^base_model\.model\.|\.(?:base_layer|original_module)(?=\.)", "", name): tensor
         for name, tensor in state.items()
         if ".lora_" not in name and ".modules_to_save." not in name
     }
-    base = {name.replace(".original_module.", "."): tensor for name, tensor in base.items()}
     return {
         "model": str(getattr(model.config, "_name_or_path", "")),
         "base": _hash_tensors(base),
@@ -44,17 +41,14 @@ def _adapter_weights(model: Any, state: Mapping[str, Any]) -> tuple[dict[str, An
     """Weights of the active adapters and the factors they are multiplied with; None without one switched on."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    active: set[str] = set()
-    factors = []
-    for name, module in model.named_modules():
-        if isinstance(module, BaseTunerLayer) and not module.disable_adapters:
-            active |= set(module.active_adapters)
-            scaling = {
-                key: float(module.scaling[key]) for key in module.active_adapters if key in module.scaling
-            }
-            factors.append([name, scaling])
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
+    layers = [(name, layer) for name, layer in layers if not layer.disable_adapters]
+    active = {key for _, layer in layers for key in layer.active_adapters}
     if not active:
         return None
+    factors = [
+        [name, {key: float(layer.scaling.get(key, 0)) for key in sorted(active)}] for name, layer in layers
+    ]
     weights = {
         name: tensor
         for name, tensor in state.items()
@@ -77,43 +71,26 @@ def _hash_tensors(tensors: Mapping[str, Any], extra: str = "") -> str:
 class AnswerCache:
     """The answers of one fingerprint and one set of settings, read from ``folder`` and appended to it.
 
-    A batch is one write, flushed to disk; a process killed within it leaves a torn last line, which the next reader
-    cuts off. Lines that are no answers, or not of this key, are passed over, never trusted.
+    A batch is one write, flushed to disk; a process killed within it leaves a torn last line. Lines that are torn, no
+    answers, or not of this key, are passed over, never trusted.
     """
 
     def __init__(self, folder: str | Path, identity: Mapping[str, Any]) -> None:
         self.identity = dict(identity)
         self.key = fingerprint(self.identity)
         self.path = Path(folder) / f"generations-{self.key[:16]}.jsonl"
-        self.answers: dict[str, str] = {}
-        if self.path.exists():
-            self._read()
-
-    def _read(self) -> None:
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(self.path, whole)
-        for line in data[:whole].decode("utf-8", errors="replace").split("\n"):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict) and row.get("key") == self.key and isinstance(row.get("answer"), str):
-                self.answers[str(row.get("prompt"))] = row["answer"]
+        rows = read_jsonl(self.path, damaged=[]) if self.path.exists() else []
+        self.answers: dict[str, str] = {
+            str(row.get("prompt")): row["answer"]
+            for row in rows
+            if row.get("key") == self.key and isinstance(row.get("answer"), str)
+        }
 
     def add(self, answers: Mapping[str, str]) -> None:
         """Keep ``answers`` (prompt hash to answer) at once."""
         new = {prompt: answer for prompt, answer in answers.items() if prompt not in self.answers}
-        if not new:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         # The identity in words stands once, on top, for a reader who wonders what the file holds.
         rows: list[dict[str, Any]] = [] if self.path.exists() else [{"key": self.key, **self.identity}]
         rows += [{"key": self.key, "prompt": prompt, "answer": answer} for prompt, answer in new.items()]
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        with self.path.open("ab") as file:
-            file.write(text.encode("utf-8", errors="replace"))
-            file.flush()
-            os.fsync(file.fileno())
+        append_jsonl(self.path, rows)
         self.answers |= new

@@ -1,19 +1,13 @@
 """The base with solved examples in its prompt: what people do instead of fine-tuning, and so its fairest rival."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.data.schemas import RaftRecord
 from src.generation.generate import Messages, generate_answers
 from src.profiles import Profile
 from src.raft.prompt import to_messages
-
-if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import PreTrainedTokenizerBase
 
 
 def few_shot_examples(profile: Profile, records: Sequence[RaftRecord]) -> list[list[dict[str, str]]]:
@@ -30,11 +24,7 @@ def few_shot_examples(profile: Profile, records: Sequence[RaftRecord]) -> list[l
 
 
 def generate_few_shot(
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    messages: Sequence[Messages],
-    examples: Sequence[Messages],
-    **options: Any,
+    model: Any, tokenizer: Any, messages: Sequence[Messages], examples: Sequence[Messages], **options: Any
 ) -> list[str]:
     """The base's answers when each prompt shows ``examples`` first: what people do instead of fine-tuning."""
     shown = [with_examples(turns, examples) for turns in messages]

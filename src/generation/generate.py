@@ -1,20 +1,15 @@
 """Messages become answers: batched, greedy by default, in the order they were asked, kept for a second look."""
 
-from __future__ import annotations
-
-import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.data.text import fingerprint
 from src.generation.answer_cache import AnswerCache, model_identity
+from src.qlora.adapters import evaluation_mode
 from src.raft.prompt import render_chat
-
-if TYPE_CHECKING:
-    from peft import PeftModel
-    from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 SPLIT_ABOVE = 8  # rows; taking some away from fewer saves less than starting again costs
 Messages = Sequence[dict]  # [{"role": …, "content": …}, …] without the answer
@@ -22,7 +17,7 @@ Messages = Sequence[dict]  # [{"role": …, "content": …}, …] without the an
 
 def generate_answers(
     model: Any,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Any,
     messages: Sequence[Messages],
     *,
     max_new_tokens: int,
@@ -36,22 +31,20 @@ def generate_answers(
 ) -> list[str]:
     """One answer for each conversation in ``messages``, in their order.
 
-    Greedy at ``temperature`` 0: the same prompts give the same answers, and equal prompts are asked once. Above 0 the
-    next token is drawn at that temperature from the smallest set of likeliest tokens that holds ``top_p`` of the
-    probability (Holtzman et al. 2020, arXiv 1904.09751), seeded; equal prompts then get draws of their own, and the
-    program's other random numbers are left alone.
+    Greedy at ``temperature`` 0: equal prompts give the same answer and are asked once. Above 0 the next token is drawn
+    at that temperature from the smallest set of likeliest tokens that holds ``top_p`` of the probability (Holtzman et
+    al. 2020, arXiv 1904.09751), seeded, equal prompts apart, the program's other random numbers left alone.
 
-    Prompts of like length share a batch, padded on the left so that every row's next token is the answer's. An answer
-    ends at EOS or after ``max_new_tokens`` tokens; only new tokens are decoded, special ones dropped. The model's
-    training or evaluation mode is left as it was.
+    Prompts of like length share a batch, padded on the left. An answer ends at EOS or after ``max_new_tokens`` tokens;
+    special tokens are dropped. The model's training or evaluation mode is left as it was.
 
-    ``cache`` is a folder: answers found there (same weights, adapter, prompt and settings, ``src.generation.answer_cache``) are
-    not generated again, new ones are added after each batch, so that an interrupted run goes on. ``progress`` shows a
-    bar named ``label``.
+    ``cache`` is a folder: answers found there (same weights, adapter, prompt and settings, ``answer_cache.py``) are not
+    made again, new ones are added after each batch: an interrupted run goes on. ``progress``: a bar with ``label``.
 
     Raises:
         ValueError: a temperature below 0, a ``top_p`` outside (0, 1], or a prompt that the model has no room for.
     """
+    import torch
     from tqdm.auto import tqdm
 
     if temperature < 0 or not 0 < top_p <= 1:
@@ -60,7 +53,14 @@ def generate_answers(
         )
     prompts = [render_chat(tokenizer, turns, add_generation_prompt=True) for turns in messages]
     ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
-    _check_length(model, ids, max_new_tokens)
+    # Beyond the positions it was trained for a model writes nonsense, and no error says so.
+    room = getattr(model.config, "max_position_embeddings", None)
+    longest = max(map(len, ids), default=0) + max_new_tokens
+    if room and longest > room:
+        raise ValueError(
+            f"프롬프트와 답이 모두 {longest:,}토큰인데 모델의 자리는 {room:,}토큰입니다. "
+            "문서나 예시를 줄이거나 max_new_tokens를 낮춰 주세요."
+        )
     keys = _keys(ids, distinct=temperature > 0)
     asked = {key: ids[i] for i, key in enumerate(keys)}  # each key once
     config = _generation_config(model, tokenizer, max_new_tokens, temperature, top_p)
@@ -74,10 +74,12 @@ def generate_answers(
     # longest come first: if memory does not suffice, it shows in the first batch.
     order = sorted(asked, key=lambda key: -len(asked[key]))
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    with _evaluation_mode(model), tqdm(total=len(order), desc=label, unit="개", disable=not progress) as bar:
+    with evaluation_mode(model), tqdm(total=len(order), desc=label, unit="개", disable=not progress) as bar:
         for number, batch in enumerate(batches):
             if not all(key in known for key in batch):
-                with _seeded(seed * 1_000_003 + number if temperature > 0 else None):
+                with torch.random.fork_rng(enabled=temperature > 0):
+                    if temperature > 0:
+                        torch.manual_seed(seed * 1_000_003 + number)
                     answers = _generate_batch(model, tokenizer, [asked[key] for key in batch], config)
                 new = dict(zip(batch, answers, strict=True))
                 known = new | known
@@ -88,7 +90,7 @@ def generate_answers(
 
 
 def generate_base_and_tuned(
-    model: PeftModel, tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messages], **options: Any
+    model: Any, tokenizer: Any, messages: Sequence[Messages], **options: Any
 ) -> tuple[list[str], list[str]]:
     """(base answers, tuned answers) to the same prompts from one model in memory: the adapter switched off, then on."""
     with model.disable_adapter():
@@ -96,32 +98,19 @@ def generate_base_and_tuned(
     return base, generate_answers(model, tokenizer, messages, label="튜닝한 모델", **options)
 
 
-def _check_length(model: Any, ids: Sequence[Sequence[int]], max_new_tokens: int) -> None:
-    """Beyond the positions it was trained for a model writes nonsense, and no error says so."""
-    room = getattr(model.config, "max_position_embeddings", None)
-    longest = max(map(len, ids), default=0) + max_new_tokens
-    if room is not None and longest > room:
-        raise ValueError(
-            f"프롬프트와 답이 모두 {longest:,}토큰인데 모델의 자리는 {room:,}토큰입니다. "
-            "문서나 예시를 줄이거나 max_new_tokens를 낮춰 주세요."
-        )
-
-
 def _keys(ids: Sequence[Sequence[int]], *, distinct: bool) -> list[str]:
     """A key a prompt; when answers are drawn, the second time of the same prompt has a key of its own."""
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     keys = []
-    for prompt in ids:
-        key = fingerprint(prompt)
-        times = seen[key] = seen.get(key, -1) + 1
-        keys.append(f"{key}#{times}" if distinct and times else key)
+    for key in map(fingerprint, ids):
+        keys.append(f"{key}#{seen[key]}" if distinct and seen[key] else key)
+        seen[key] += 1
     return keys
 
 
-def _generate_batch(model: Any, tokenizer: Any, ids: list[list[int]], config: GenerationConfig) -> list[str]:
+def _generate_batch(model: Any, tokenizer: Any, ids: list[list[int]], config: Any) -> list[str]:
     """The answers to one batch. Whenever half of its rows have ended they leave it, and the others go on from their
-    cache: else every row would be computed until the longest answer ends.
-    """
+    cache: else every row would be computed until the longest answer ends."""
     import torch
 
     batch = tokenizer.pad({"input_ids": ids}, padding_side="left", return_tensors="pt").to(model.device)
@@ -167,35 +156,9 @@ def _when_ended(ended: Any, stops: Any, *, rows: int) -> Any:
     return criterion
 
 
-@contextlib.contextmanager
-def _evaluation_mode(model: Any) -> Iterator[None]:
-    import torch
-
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        model.train(was_training)
-
-
-@contextlib.contextmanager
-def _seeded(seed: int | None) -> Iterator[None]:
-    """Random numbers that depend on ``seed`` alone within, and are as before after it; nothing for None."""
-    if seed is None:
-        yield
-        return
-    import torch
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
-
-
 def _generation_config(
-    model: Any, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int, temperature: float, top_p: float
-) -> GenerationConfig:
+    model: Any, tokenizer: Any, max_new_tokens: int, temperature: float, top_p: float
+) -> Any:
     """These settings whatever the checkpoint's own are; its further stop tokens are kept."""
     from transformers import GenerationConfig
 

@@ -13,16 +13,7 @@ from src.qlora.adapters import (
     trainable_parameters,
 )
 from src.qlora.configs import build_bnb_config, build_lora_config
-from src.qlora.fitting import OutOfMemory, explain_out_of_memory, fit_settings
-from src.qlora.loading import guard_cpu_gradients, load_base_model, load_tokenizer, loaded_commit
-from src.qlora.memory import (
-    CONSTANT_BLOCK,
-    GIB,
-    NF4_BLOCK,
-    RESERVED_GIB,
-    TERMS,
-    estimate_vram,
-    lora_parameter_count,
-    model_table,
-)
-from src.qlora.registry import MODELS, licence_line, model_shape, model_spec
+from src.qlora.fitting import fit_settings
+from src.qlora.loading import guard_cpu_gradients, load_base_model, load_tokenizer
+from src.qlora.memory import RESERVED_GIB, TERMS, estimate_vram, lora_parameter_count, model_table
+from src.qlora.registry import MODELS, model_shape, model_spec

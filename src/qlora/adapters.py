@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.profiles import Profile
+from src.qlora.configs import build_bnb_config, build_lora_config
 from src.qlora.loading import load_base_model
 from src.qlora.registry import model_shape, model_spec
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import torch
     from peft import LoraConfig, PeftModel
     from transformers import PreTrainedModel
-from src.qlora.configs import build_bnb_config, build_lora_config
 
 
 def attach_adapter(
@@ -25,12 +25,12 @@ def attach_adapter(
 ) -> PeftModel:
     """Freeze ``model`` and put a fresh, seeded adapter on it; only the adapter can be trained.
 
-    A 4-bit base is prepared first: norms, embeddings and head become fp32, and activations are recomputed in
-    the backward pass when ``profile.gradient_checkpointing`` says so.
+    Norms, embeddings and head of a 4-bit base become fp32 first. Activations are recomputed in the backward pass when
+    ``profile.gradient_checkpointing`` says so.
 
     Raises:
-        ValueError: a target names no linear layer of this model (PEFT itself complains only when none of them
-            does), or the model carries an adapter already.
+        ValueError: a target names no linear layer of this model (PEFT complains only when none of them does), or the
+            model carries an adapter already.
     """
     from peft import get_peft_model
     from transformers import set_seed
@@ -41,26 +41,19 @@ def attach_adapter(
         )
     lora_config = lora_config or build_lora_config(profile)
     _check_targets(model, lora_config)
-    if is_4bit(model):
-        model = _prepare(model)
+    model = _prepare(model)
     if profile.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     set_seed(profile.seed)  # A is drawn at random, B starts at zero: the first output is the base's
-    with _without_deprecation_notes():
-        return get_peft_model(model, lora_config)
+    return get_peft_model(model, lora_config)
 
 
 def load_adapter(model: PreTrainedModel, adapter_dir: str | Path) -> PeftModel:
-    """A saved adapter on a freshly loaded base, for answering; a 4-bit base is prepared as in training.
-
-    With that preparation the logits equal those of the model that was trained.
-    """
+    """A saved adapter on a freshly loaded base, for answering; a 4-bit base is prepared as in training, so that the
+    logits equal those of the model that was trained."""
     from peft import PeftModel
 
-    if is_4bit(model):
-        model = _prepare(model)
-    with _without_deprecation_notes():
-        return PeftModel.from_pretrained(model, str(adapter_dir)).eval()
+    return PeftModel.from_pretrained(_prepare(model), str(adapter_dir)).eval()
 
 
 def merge_adapter(base_model_16bit: PreTrainedModel, adapter_dir: str | Path) -> PreTrainedModel:
@@ -70,16 +63,12 @@ def merge_adapter(base_model_16bit: PreTrainedModel, adapter_dir: str | Path) ->
         ValueError: the base is in 4 bit. The merged weights would be rounded to 4 bit again, and the answers
             would no longer be those of the adapter that was evaluated.
     """
-    from peft import PeftModel
-
-    if is_4bit(base_model_16bit):
+    if getattr(base_model_16bit, "is_loaded_in_4bit", False):
         raise ValueError(
             "4비트 베이스에는 어댑터를 합치지 않습니다. 합친 가중치를 다시 4비트로 반올림하면 답이 달라집니다. "
             "load_base_model(profile)처럼 quantization_config 없이 16비트로 불러온 베이스에 합쳐 주세요."
         )
-    with _without_deprecation_notes():
-        model = PeftModel.from_pretrained(base_model_16bit, str(adapter_dir))
-    return model.merge_and_unload(safe_merge=True)
+    return load_adapter(base_model_16bit, adapter_dir).merge_and_unload(safe_merge=True)
 
 
 def adapter_parity(
@@ -90,17 +79,14 @@ def adapter_parity(
     - ``reload`` (only with ``trained``, the model still in memory): trained against reloaded on a fresh NF4 base. 0.
     - ``merge``: the adapter on the 16- or 32-bit base against merged into that base: rounding only.
     - ``quantization``: the adapter on the NF4 base against on the unquantized base: NF4's own error.
-    - ``merge_4bit``: the adapter on the NF4 base against merged into it, where the sum is rounded to 4 bit again.
-      A warning, never to be used: ``merge_adapter`` refuses it.
+    - ``merge_4bit``: the adapter on the NF4 base against merged into it, rounded to 4 bit again: a warning, never to
+      be used (``merge_adapter`` refuses it).
 
-    ``input_ids`` is (batch, length) without padding. Columns: ``max_difference`` (largest absolute difference of a
-    logit), ``relative_error`` (norm of the difference over norm of the first), ``same_token`` (share of positions
-    whose most likely token is the same), 0-1. One base is in memory at a time; it is in fp32 below 2 B parameters,
-    in bf16 above, where ``merge`` shows bf16's rounding.
+    ``input_ids`` is (batch, length) without padding. Columns: ``logit_difference``'s. One base is in memory at a time,
+    in fp32 below 2 B parameters, in bf16 above, where ``merge`` shows bf16's rounding.
     """
     import pandas as pd
     import torch
-    from peft import PeftModel
 
     def base(quantized: bool) -> PreTrainedModel:
         if quantized:
@@ -108,27 +94,26 @@ def adapter_parity(
         model = load_base_model(profile)
         return model.float() if model_shape(model_spec(profile)).parameters < 2e9 else model
 
-    in_memory = None if trained is None else logits_of(trained, input_ids)
+    in_memory = logits_of(trained, input_ids) if trained is not None else None
     model = load_adapter(base(quantized=True), adapter_dir)
     on_nf4 = logits_of(model, input_ids)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Merge lora module to 4-bit")
         into_nf4 = logits_of(model.merge_and_unload(), input_ids)
     del model
-    with _without_deprecation_notes():
-        model = PeftModel.from_pretrained(base(quantized=False), str(adapter_dir))
+    model = load_adapter(base(quantized=False), adapter_dir)
     on_full = logits_of(model, input_ids)
     into_full = logits_of(model.merge_and_unload(safe_merge=True), input_ids)
     del model
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()
     pairs = {
+        "reload": (in_memory, on_nf4),
         "merge": (on_full, into_full),
         "quantization": (on_full, on_nf4),
         "merge_4bit": (on_nf4, into_nf4),
     }
-    if in_memory is not None:
-        pairs = {"reload": (in_memory, on_nf4), **pairs}
+    if trained is None:
+        del pairs["reload"]
     return pd.DataFrame({name: logit_difference(*pair) for name, pair in pairs.items()}).T
 
 
@@ -137,30 +122,33 @@ def logits_of(model: PreTrainedModel | PeftModel, input_ids: torch.Tensor) -> to
 
     After training, accelerate leaves its bf16 autocast around the model's forward; the model's own forward is used.
     """
+    with evaluation_mode(model):
+        forward = model.__dict__.get("_original_forward", model)
+        return forward(input_ids=input_ids.to(model.device)).logits.float().cpu()
+
+
+@contextmanager
+def evaluation_mode(model: PreTrainedModel | PeftModel) -> Iterator[None]:
+    """No dropout and no gradients within; the model's mode is as before after it."""
     import torch
 
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            forward = model.__dict__.get("_original_forward", model)
-            return forward(input_ids=input_ids.to(model.device)).logits.float().cpu()
+        with torch.inference_mode():
+            yield
     finally:
         model.train(was_training)
 
 
 def logit_difference(first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
-    """``max_difference``, ``relative_error`` and ``same_token`` of two equally shaped logits (see adapter_parity)."""
+    """Of two equally shaped logits: ``max_difference`` (the largest absolute one), ``relative_error`` (norm of the
+    difference over norm of the first), ``same_token`` (share of positions with the same most likely token, 0-1)."""
     return {
         "max_difference": (first - second).abs().max().item(),
         "relative_error": ((first - second).norm() / first.norm()).item(),
         "same_token": (first.argmax(-1) == second.argmax(-1)).float().mean().item(),
     }
-
-
-def is_4bit(model) -> bool:
-    """Whether bitsandbytes holds this model's linear layers in 4 bit."""
-    return bool(getattr(model, "is_loaded_in_4bit", False))
 
 
 def trainable_parameters(model) -> tuple[int, int]:
@@ -175,17 +163,14 @@ def trainable_parameters(model) -> tuple[int, int]:
 
 
 def _prepare(model: PreTrainedModel) -> PreTrainedModel:
+    """A 4-bit base ready for an adapter, any other as it is."""
     from peft import prepare_model_for_kbit_training
 
+    # PEFT 0.21 still asks transformers by a name that 5.x renamed: nothing a learner can act on.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+    if not getattr(model, "is_loaded_in_4bit", False):
+        return model
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-
-
-@contextmanager
-def _without_deprecation_notes() -> Iterator[None]:
-    """PEFT 0.21 still asks transformers by a name that 5.x renamed: nothing a learner can act on."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
-        yield
 
 
 def _check_targets(model: PreTrainedModel, lora_config: LoraConfig) -> None:

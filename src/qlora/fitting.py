@@ -1,7 +1,5 @@
 """Settings for a card, and what to change when its memory runs out."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from src.profiles import Profile
@@ -28,11 +26,14 @@ def fit_settings(profile: Profile, gib: float) -> tuple[Profile, list[str]]:
     """
     budget = gib - RESERVED_GIB
     for key in (profile.model, *_smaller_models(profile)):
-        start = replace(profile, model=key)
-        for candidate in _ladder(start):
+        for candidate in _ladder(replace(profile, model=key)):
             total = estimate_vram(candidate)["total"]
             if total <= budget:
-                return candidate, [*_changes(profile, candidate), _verdict(candidate, total, gib)]
+                verdict = (
+                    f"어림한 최대 사용량은 {total:.1f} GiB이고, {gib:g} GiB 가운데 {gib - total:.1f} GiB가 남습니다"
+                    f"(CUDA의 몫으로 {RESERVED_GIB:g} GiB를 비워 둡니다)."
+                )
+                return candidate, [*_changes(profile, candidate), verdict]
     raise ValueError(
         f"{gib:g} GiB에 들어가는 설정을 찾지 못했습니다. tiny 프로파일을 쓰거나 더 큰 GPU를 빌려 주세요."
     )
@@ -44,6 +45,8 @@ def explain_out_of_memory(profile: Profile, error: BaseException) -> str:
     Changes are ordered by what they save in the estimate; those that alter what is learned come last and are
     marked. Nothing is changed here, and every proposal keeps batch × accumulation.
     """
+    import torch
+
     terms = estimate_vram(profile)
     largest = sorted(TERMS, key=lambda name: -terms[name])[:3]
     lines = [
@@ -54,15 +57,15 @@ def explain_out_of_memory(profile: Profile, error: BaseException) -> str:
         + ", ".join(f"{TERMS[name]} {terms[name]:.2f}" for name in largest)
         + f" 등)에 CUDA의 몫 약 {RESERVED_GIB:g} GiB가 더 듭니다.",
     ]
-    if device := _device_line():
-        lines.append(f"- {device}")
-    options = _remedies(profile)
-    if options:
-        lines.append("도움이 큰 순서로:")
-        lines += [
-            f"{rank}. {text} (어림 {terms['total']:.2f} → {total:.2f} GiB)"
-            for rank, (total, text) in enumerate(options, 1)
-        ]
+    if torch.cuda.is_available():
+        free, size = torch.cuda.mem_get_info()
+        lines.append(
+            f"- 이 GPU: 전체 {size / GIB:.1f} GiB, 지금 비어 있는 메모리 {free / GIB:.1f} GiB, "
+            f"이 프로세스의 최대 할당 {torch.cuda.max_memory_allocated() / GIB:.1f} GiB"
+        )
+    for rank, (total, text) in enumerate(_remedies(profile), 1):
+        lines += ["도움이 큰 순서로:"] if rank == 1 else []
+        lines.append(f"{rank}. {text} (어림 {terms['total']:.2f} → {total:.2f} GiB)")
     lines += [
         "설정은 자동으로 바꾸지 않았습니다. 고친 뒤에는 커널을 다시 시작해 남은 메모리부터 비워 주세요.",
         f"원래 오류: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}",
@@ -98,21 +101,17 @@ def _shorter(profile: Profile) -> list[Profile]:
 
 
 def _ladder(profile: Profile) -> list[Profile]:
-    saving = profile
-    if not profile.gradient_checkpointing:
-        saving = replace(saving, gradient_checkpointing=True)
+    saving = replace(profile, gradient_checkpointing=True)
     lighter = saving if "8bit" in saving.optim else replace(saving, optim="paged_adamw_8bit")
-    smallest = _batches(lighter)[-1]
-    return [profile, saving, *_batches(lighter), *_shorter(smallest)]
+    batches = _batches(lighter)
+    return [profile, saving, *batches, *_shorter(batches[-1])]
 
 
 def _smaller_models(profile: Profile) -> list[str]:
     """Hub models with fewer parameters, the same family first, the largest first."""
-    if model_spec(profile).local:
-        return []
-    size = {key: model_shape(spec).parameters for key, spec in MODELS.items() if not spec.local}
+    size = {key: model_shape(spec).parameters for key, spec in MODELS.items()}
     family = profile.model.split("-")[0]
-    smaller = [key for key in size if size[key] < size[profile.model]]
+    smaller = [key for key in size if size[key] < size[profile.model] and not MODELS[key].local]
     return sorted(smaller, key=lambda key: (key.split("-")[0] != family, -size[key]))
 
 
@@ -142,39 +141,14 @@ def _changes(before: Profile, after: Profile) -> list[str]:
     return lines
 
 
-def _verdict(profile: Profile, total: float, gib: float) -> str:
-    return (
-        f"어림한 최대 사용량은 {total:.1f} GiB이고, {gib:g} GiB 가운데 {gib - total:.1f} GiB가 남습니다"
-        f"(CUDA의 몫으로 {RESERVED_GIB:g} GiB를 비워 둡니다)."
-    )
-
-
 def _remedies(profile: Profile) -> list[tuple[float, str]]:
     """(estimate after it, Korean text) of each single change that saves something, the best first."""
     total = estimate_vram(profile)["total"]
-    kept, altered = [], []
-    half = _batches(profile)[1:2]
-    if not profile.gradient_checkpointing:
-        kept.append(replace(profile, gradient_checkpointing=True))
-    if "8bit" not in profile.optim:
-        kept.append(replace(profile, optim="paged_adamw_8bit"))
-    altered += _shorter(profile)[:1]
-    altered += [replace(profile, model=key) for key in _smaller_models(profile)[:1]]
-    groups = []
-    for group, mark in ((kept + half, ""), (altered, "[학습 결과가 달라집니다] ")):
+    kept = [replace(profile, gradient_checkpointing=True), replace(profile, optim="paged_adamw_8bit")]
+    kept += _batches(profile)[1:2]
+    altered = _shorter(profile)[:1] + [replace(profile, model=key) for key in _smaller_models(profile)[:1]]
+    options = []
+    for group, mark in ((kept, ""), (altered, "[학습 결과가 달라집니다] ")):
         found = [(estimate_vram(p)["total"], mark + " ".join(_changes(profile, p))) for p in group]
-        groups += sorted(option for option in found if option[0] < total)
-    return groups
-
-
-def _device_line() -> str:
-    """What the GPU says at this moment, or nothing on a CPU."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return ""
-    free, size = torch.cuda.mem_get_info()
-    return (
-        f"이 GPU: 전체 {size / GIB:.1f} GiB, 지금 비어 있는 메모리 {free / GIB:.1f} GiB, "
-        f"이 프로세스의 최대 할당 {torch.cuda.max_memory_allocated() / GIB:.1f} GiB"
-    )
+        options += sorted(option for option in found if option[0] < total)
+    return options

@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.profiles import Profile
-from src.qlora.registry import (
-    ModelSpec,
-    licence_line,
-    local_folder,
-    model_spec,
-)
+from src.qlora.registry import ModelSpec, licence_line, local_folder, model_spec
 
 if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -66,10 +61,9 @@ def load_base_model(
         "dtype": getattr(torch, profile.compute_dtype),
         # One process a GPU under `accelerate launch`: each loads onto its own.
         "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"},
+        "quantization_config": quantization_config,
     }
     _show_licence(spec)
-    if quantization_config is not None:
-        options["quantization_config"] = quantization_config
     if spec.key_mapping is None:
         model = AutoModelForCausalLM.from_pretrained(spec.location, **options)
     else:
@@ -111,12 +105,8 @@ def _show_licence(spec: ModelSpec) -> None:
 def _show_revision(spec: ModelSpec) -> None:
     """Once a process, after loading: the commit that came, so that a run can be repeated."""
     if commit := loaded_commit(spec):
-        hint = (
-            ""
-            if spec.revision
-            else " 다시 받을 때도 같은 것을 쓰려면 src/qlora/registry.py의 revision에 적어 주세요."
-        )
-        print(f"[리비전] {spec.source}: {commit}{hint}")
+        hint = " 다시 받을 때도 같은 것을 쓰려면 src/qlora/registry.py의 revision에 적어 주세요."
+        print(f"[리비전] {spec.source}: {commit}{'' if spec.revision else hint}")
 
 
 def loaded_commit(spec: ModelSpec) -> str | None:

@@ -42,8 +42,7 @@ def estimate_vram(
 ) -> dict[str, float]:
     """What a training step holds on the GPU at its peak, term by term, in GiB; ``total`` is their sum.
 
-    ``RESERVED_GIB`` comes on top. Counted for bf16 autocast, a batch padded to ``seq_length``, and
-    ``transformers``' own loss:
+    ``RESERVED_GIB`` comes on top. Counted for bf16 autocast, a batch padded to ``seq_length``, transformers' own loss:
 
     - weights: 0.5 byte a linear weight; embeddings, head and norms 4 bytes (fp32 after preparation).
       Not quantized: 2 bytes for all.
@@ -51,16 +50,14 @@ def estimate_vram(
     - adapters, gradients: 4 bytes a LoRA weight each. optimizer: two states, 1 byte each in 8 bit, else 4.
     - activations: what is kept for the backward pass. With gradient checkpointing the input of each block, and
       the inner values of the one block that is being recomputed; without it every block's.
-    - logits: batch × length × vocabulary three times in fp32 (log-softmax, its gradient, the logits' gradient),
-      and the head once more in bf16.
-      ``WorkshopTrainer`` computes them from the first answer token on only: with our records this term is an upper
-      bound.
+    - logits: batch × length × vocabulary three times in fp32 (log-softmax, its gradient, the logits' gradient), and
+      the head once more in bf16. An upper bound: ``WorkshopTrainer`` computes them from the first answer token on.
 
     With checkpointing the logits are gone when the first block is recomputed, so the peak is the larger of the two
     moments, not their sum: the terms are those of that moment, and ``logits`` is 0 where recomputing needs more.
 
-    Measured on a CPU (bf16 autocast, no dropout, 12-25 M parameters), gradients, activations and logits together
-    lie 2 % below to 12 % above what torch counts; on a GPU they have not been measured.
+    Measured on a CPU (bf16 autocast, no dropout, 12-25 M parameters), gradients, activations and logits together lie
+    2 % below to 12 % above what torch counts; on a GPU they have not been measured.
     """
     spec = model_spec(profile)
     shape = model_shape(spec)
@@ -68,10 +65,9 @@ def estimate_vram(
     sizes = shape.linear_sizes
     lora = shape.layers * sum(lora_parameter_count(*sizes[t], profile.lora_r) for t in spec.lora_targets)
     constant_bits = 8 / NF4_BLOCK + 32 / (NF4_BLOCK * CONSTANT_BLOCK) if double_quant else 32 / NF4_BLOCK
+    prepared = shape.linear_parameters * 0.5 + shape.other_parameters * 4
     fixed = {
-        "weights": shape.linear_parameters * 0.5 + shape.other_parameters * 4
-        if quantized
-        else shape.parameters * 2,
+        "weights": prepared if quantized else shape.parameters * 2,
         "quantization_constants": shape.linear_parameters * constant_bits / 8 if quantized else 0,
         "adapters": lora * 4,
         "gradients": lora * 4,
@@ -103,19 +99,16 @@ def model_table(profile: Profile) -> pd.DataFrame:
     """The models on offer, one a row, with licence, pinned revision and the estimate for ``profile``'s batch and length."""
     import pandas as pd
 
-    rows = []
-    for spec in MODELS.values():
-        total = estimate_vram(replace(profile, model=spec.key))["total"]
-        rows.append(
-            {
-                "키": spec.key,
-                "모델": spec.source,
-                "파라미터(B)": round(model_shape(spec).parameters / 1e9, 2),
-                "라이선스": spec.licence,
-                "쓸 수 있는 곳": spec.licence_note,
-                "리비전": (spec.revision or "고정하지 않음")[:12] if not spec.local else "저장소에 포함",
-                "생각 모드": "끔" if spec.thinks else "없음",
-                "학습 메모리(GiB, 어림)": round(total, 1),
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            "키": key,
+            "모델": spec.source,
+            "파라미터(B)": round(model_shape(spec).parameters / 1e9, 2),
+            "라이선스": spec.licence,
+            "쓸 수 있는 곳": spec.licence_note,
+            "리비전": (spec.revision or "고정하지 않음")[:12] if not spec.local else "저장소에 포함",
+            "생각 모드": "끔" if spec.thinks else "없음",
+            "학습 메모리(GiB, 어림)": round(estimate_vram(replace(profile, model=key))["total"], 1),
+        }
+        for key, spec in MODELS.items()
+    )

@@ -1,7 +1,5 @@
 """The models the workshop offers: where each comes from, under which licence, its sizes, what LoRA attaches to."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,9 +85,8 @@ class ModelSpec:
     revision: str | None = None
     local: bool = False
     lora_targets: tuple[str, ...] = ALL_LINEAR
-    key_mapping: Mapping[str, str] | None = field(
-        default=None, hash=False
-    )  # given: load as a native LlamaForCausalLM
+    # Given: load as a native LlamaForCausalLM.
+    key_mapping: Mapping[str, str] | None = field(default=None, hash=False)
     thinks: bool = False  # its chat template has a thinking mode, which CHAT_TEMPLATE_OPTIONS switches off
 
     @property
@@ -98,98 +95,67 @@ class ModelSpec:
         return str(ROOT / self.source) if self.local else self.source
 
 
-_EXAONE_NC = "연구 목적으로만 쓸 수 있고 상업적 이용은 안 됩니다. 파생 모델의 이름은 'EXAONE'으로 시작해야 하고, 라이선스 사본이 가중치를 따라다녀야 합니다."
-_EXAONE4_NC = "연구와 교육 목적으로 쓸 수 있고 상업적 이용은 안 됩니다. 파생 모델의 이름은 'EXAONE'으로 시작해야 하고, 라이선스 사본이 가중치를 따라다녀야 합니다."
-_APACHE = "상업적 이용을 포함해 자유롭게 쓸 수 있습니다. 라이선스와 저작권 표시를 함께 배포해 주세요."
-_EXAONE_7B = ModelShape(32, 4096, 14336, 32, 8, 128, 102400, tied=False)
+_EXAONE_NC = "상업적 이용은 안 됩니다. 파생 모델의 이름은 'EXAONE'으로 시작해야 하고, 라이선스 사본이 가중치를 따라다녀야 합니다."
 _EXAONE_3 = {
     "licence": "EXAONE AI Model License Agreement 1.1 - NC",
-    "licence_note": _EXAONE_NC,
+    "licence_note": f"연구 목적으로만 쓸 수 있고 {_EXAONE_NC}",
     "key_mapping": EXAONE3_KEYS,
 }
-_FREE = {"licence": "Apache-2.0", "licence_note": _APACHE}
+_EXAONE_4 = {
+    "licence": "EXAONE AI Model License Agreement 1.2 - NC",
+    "licence_note": f"연구와 교육 목적으로 쓸 수 있고 {_EXAONE_NC}",
+    "thinks": True,
+}
+_KANANA = {
+    "licence": "Apache-2.0",
+    "licence_note": "상업적 이용을 포함해 자유롭게 쓸 수 있습니다. 라이선스와 저작권 표시를 함께 배포해 주세요.",
+}
+_QWEN_3 = {**_KANANA, "thinks": True}
+
+_SHAPES = {
+    "exaone-3.0-7.8b": ModelShape(32, 4096, 14336, 32, 8, 128, 102400, tied=False),
+    "exaone-3.5-7.8b": ModelShape(32, 4096, 14336, 32, 8, 128, 102400, tied=False),
+    "exaone-3.5-2.4b": ModelShape(30, 2560, 7168, 32, 8, 80, 102400, tied=True),
+    "exaone-4.0-1.2b": ModelShape(30, 2048, 4096, 32, 8, 64, 102400, tied=True),
+    "kanana-1.5-8b": ModelShape(32, 4096, 14336, 32, 8, 128, 128256, tied=False),
+    "kanana-1.5-2.1b": ModelShape(32, 1792, 8064, 24, 8, 128, 128256, tied=False),
+    "qwen3-8b": ModelShape(36, 4096, 12288, 32, 8, 128, 151936, tied=False),
+    "qwen3-4b": ModelShape(36, 2560, 9728, 32, 8, 128, 151936, tied=True),
+    "qwen3-1.7b": ModelShape(28, 2048, 6144, 16, 8, 128, 151936, tied=True),
+    "qwen3-0.6b": ModelShape(28, 1024, 3072, 16, 8, 128, 151936, tied=True),
+}
+_REVISIONS = {
+    # The last commits before the move to transformers 5 (same weights): their config.json is the 3.x one.
+    "exaone-3.5-7.8b": "0ff6b5ec7c13b049b253a16a889aa269e6b79a94",
+    "exaone-3.5-2.4b": "e949c91dec92095908d34e6b560af77dd0c993f8",
+    "exaone-4.0-1.2b": "3abf2810673c7c0778df64a73c2d52eab32d91c4",
+    "kanana-1.5-8b": "c963a5f4f6496c749f94064a20b33028b0db9f19",
+    "kanana-1.5-2.1b": "7df4bc35ccd610e451809d7106e1c3cf82bfd44c",
+    "qwen3-8b": "b968826d9c46dd6066d109eabc6255188de91218",
+    "qwen3-4b": "1cfa9a7208912126459214e8b04321603b3df60c",
+    "qwen3-1.7b": "70d244cc86ccca08cf5af4e1e306ecf908b1ad5e",
+    "qwen3-0.6b": "c1899de289a04d12100db370d81485cdf75e47ca",
+}
+_LOCAL = {
+    "licence": "Apache-2.0",
+    "licence_note": "이 워크숍이 직접 만들어 함께 배포하는 작은 모델입니다.",
+    "local": True,
+}
 
 MODELS: dict[str, ModelSpec] = {
-    spec.key: spec
-    for spec in (
-        ModelSpec(
-            key="tiny",
-            source="data/tiny/base",
-            licence="Apache-2.0",
-            licence_note="이 워크숍이 직접 만들어 함께 배포하는 작은 모델입니다.",
-            local=True,
-        ),
-        ModelSpec("exaone-3.0-7.8b", "LGAI-EXAONE/EXAONE-3.0-7.8B-Instruct", shape=_EXAONE_7B, **_EXAONE_3),
-        # The last commits before the move to transformers 5 (same weights): their config.json is the 3.x one.
-        ModelSpec(
-            "exaone-3.5-7.8b",
-            "LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct",
-            shape=_EXAONE_7B,
-            revision="0ff6b5ec7c13b049b253a16a889aa269e6b79a94",
-            **_EXAONE_3,
-        ),
-        ModelSpec(
-            "exaone-3.5-2.4b",
-            "LGAI-EXAONE/EXAONE-3.5-2.4B-Instruct",
-            shape=ModelShape(30, 2560, 7168, 32, 8, 80, 102400, tied=True),
-            revision="e949c91dec92095908d34e6b560af77dd0c993f8",
-            **_EXAONE_3,
-        ),
-        ModelSpec(
-            "exaone-4.0-1.2b",
-            "LGAI-EXAONE/EXAONE-4.0-1.2B",
-            licence="EXAONE AI Model License Agreement 1.2 - NC",
-            licence_note=_EXAONE4_NC,
-            shape=ModelShape(30, 2048, 4096, 32, 8, 64, 102400, tied=True),
-            revision="3abf2810673c7c0778df64a73c2d52eab32d91c4",
-            thinks=True,
-        ),
-        ModelSpec(
-            "kanana-1.5-8b",
-            "kakaocorp/kanana-1.5-8b-instruct-2505",
-            shape=ModelShape(32, 4096, 14336, 32, 8, 128, 128256, tied=False),
-            revision="c963a5f4f6496c749f94064a20b33028b0db9f19",
-            **_FREE,
-        ),
-        ModelSpec(
-            "kanana-1.5-2.1b",
-            "kakaocorp/kanana-1.5-2.1b-instruct-2505",
-            shape=ModelShape(32, 1792, 8064, 24, 8, 128, 128256, tied=False),
-            revision="7df4bc35ccd610e451809d7106e1c3cf82bfd44c",
-            **_FREE,
-        ),
-        ModelSpec(
-            "qwen3-8b",
-            "Qwen/Qwen3-8B",
-            shape=ModelShape(36, 4096, 12288, 32, 8, 128, 151936, tied=False),
-            revision="b968826d9c46dd6066d109eabc6255188de91218",
-            thinks=True,
-            **_FREE,
-        ),
-        ModelSpec(
-            "qwen3-4b",
-            "Qwen/Qwen3-4B",
-            shape=ModelShape(36, 2560, 9728, 32, 8, 128, 151936, tied=True),
-            revision="1cfa9a7208912126459214e8b04321603b3df60c",
-            thinks=True,
-            **_FREE,
-        ),
-        ModelSpec(
-            "qwen3-1.7b",
-            "Qwen/Qwen3-1.7B",
-            shape=ModelShape(28, 2048, 6144, 16, 8, 128, 151936, tied=True),
-            revision="70d244cc86ccca08cf5af4e1e306ecf908b1ad5e",
-            thinks=True,
-            **_FREE,
-        ),
-        ModelSpec(
-            "qwen3-0.6b",
-            "Qwen/Qwen3-0.6B",
-            shape=ModelShape(28, 1024, 3072, 16, 8, 128, 151936, tied=True),
-            revision="c1899de289a04d12100db370d81485cdf75e47ca",
-            thinks=True,
-            **_FREE,
-        ),
+    key: ModelSpec(key, source, shape=_SHAPES.get(key), revision=_REVISIONS.get(key), **family)
+    for key, source, family in (
+        ("tiny", "data/tiny/base", _LOCAL),
+        ("exaone-3.0-7.8b", "LGAI-EXAONE/EXAONE-3.0-7.8B-Instruct", _EXAONE_3),
+        ("exaone-3.5-7.8b", "LGAI-EXAONE/EXAONE-3.5-7.8B-Instruct", _EXAONE_3),
+        ("exaone-3.5-2.4b", "LGAI-EXAONE/EXAONE-3.5-2.4B-Instruct", _EXAONE_3),
+        ("exaone-4.0-1.2b", "LGAI-EXAONE/EXAONE-4.0-1.2B", _EXAONE_4),
+        ("kanana-1.5-8b", "kakaocorp/kanana-1.5-8b-instruct-2505", _KANANA),
+        ("kanana-1.5-2.1b", "kakaocorp/kanana-1.5-2.1b-instruct-2505", _KANANA),
+        ("qwen3-8b", "Qwen/Qwen3-8B", _QWEN_3),
+        ("qwen3-4b", "Qwen/Qwen3-4B", _QWEN_3),
+        ("qwen3-1.7b", "Qwen/Qwen3-1.7B", _QWEN_3),
+        ("qwen3-0.6b", "Qwen/Qwen3-0.6B", _QWEN_3),
     )
 }
 

@@ -1,7 +1,5 @@
 """How an answer is worded: the RAFT form, abstentions, reasoning that quotes, and the cores that are looked for."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 
@@ -17,9 +15,6 @@ _VERB_END = re.compile(
 )
 _FORM = re.compile(rf"^(?:.*{re.escape(QUOTE_END)})?\s*{ANSWER_PREFIX}[,:]?\s*", re.DOTALL)
 _COPULA = re.compile(r"(입니다|이다|이에요|예요)?[\s.!?。…]*$")
-
-
-# --- The answer's form -----------------------------------------------------------------------------------------
 
 
 def format_answer(answer: str) -> str:

@@ -1,10 +1,5 @@
-"""From samples to RAFT records (arXiv 2403.10131, section 3).
-
-Each record shows the question with one golden document and several distractors; in a share 1 - P of the records
-the golden document is left out, and the right answer is to say so.
-"""
-
-from __future__ import annotations
+"""From samples to RAFT records (arXiv 2403.10131, section 3): the question with one golden document and several
+distractors; in a share 1 - P of the records the golden document is left out, and the right answer is to say so."""
 
 import hashlib
 import random
@@ -31,7 +26,6 @@ def convert_to_raft(
     add_cot: bool = False,
     hard_share: float = 0.5,
     left_out_answer: Literal["abstain", "memorize"] = "abstain",
-    instruction: str = INSTRUCTION,
     seed: int = 0,
     stats: Counter[str] | None = None,
 ) -> tuple[list[RaftRecord], list[Reject]]:
@@ -43,20 +37,17 @@ def convert_to_raft(
         num_distractors: beside the golden document. Where that is left out one more, hard one takes its place.
         golden_probability: the paper's P; exactly ``round(n * P)`` of the n records keep the golden document.
         max_context_tokens: that the documents may add to the templated prompt (``context_tokens``). Whole
-            distractors go first, the last drawn before the others: a shortened one would tell by its length that
-            it is not the golden document. Then sentences of the golden document far from the evidence go; never
-            the evidence.
+            distractors go first (a shortened one would tell by its length what it is), the last drawn before the
+            others; then sentences of the golden document far from the evidence; never the evidence.
         add_cot: write reasoning that quotes the evidence (only where the golden document is shown).
-        hard_share: of the ``num_distractors``, ``ceil(num_distractors * hard_share)`` are those most similar to the
-            question, the rest random; random ones go first where tokens run short. What takes a left-out golden
-            document's place is a hard one too: otherwise one more unrelated document would tell, without reading,
-            that there is no answer.
+        hard_share: ``ceil(num_distractors * hard_share)`` of them are those most similar to the question, the rest
+            random; random ones go first where tokens run short. What takes a left-out golden document's place is a
+            hard one: one more unrelated document would tell, without reading, that there is no answer.
         left_out_answer: where the golden document is left out, answer with an abstention or, as the paper does,
             with the sample's own answer, to be memorized. ``answerable`` (from the documents) is False either way.
         seed: of everything drawn here.
-        stats: filled with how many candidates were examined, held the answer, were near copies, were too long; how
-            many distractors were dropped for want of tokens; how many of those shown are hard and random; and how
-            many golden documents were trimmed.
+        stats: filled with how many candidates were examined, held the answer, were near copies or too long, how many
+            distractors were dropped for tokens, are hard or random, and how many golden documents were trimmed.
 
     Returns:
         records and rejects; together as many as ``samples``.
@@ -75,10 +66,8 @@ def convert_to_raft(
     if not samples:
         return [], []
     stats = Counter() if stats is None else stats
-    budget = _Budget(tokenizer, instruction, max_context_tokens)
-    picker = DistractorPicker(
-        samples, fits=lambda document: budget.length(document) <= max_context_tokens, stats=stats
-    )
+    budget = _Budget(tokenizer, max_context_tokens)
+    picker = DistractorPicker(samples, fits=budget.fits, stats=stats)
     hard = hard_count(num_distractors, hard_share)
     spare = int(golden_probability < 1)  # takes the place of a golden document that is left out
 
@@ -87,7 +76,12 @@ def convert_to_raft(
     for row, sample in enumerate(samples):
         record_seed = int(hashlib.sha256(f"{seed}:{row}:{sample.id}".encode()).hexdigest()[:8], 16)
         rng = random.Random(record_seed)
-        golden, quotes = _golden_part(sample, budget)
+        sentences = split_sentences(sample.context)
+        evidence = find_evidence(sample.context, sample.answer, sample.answer_start)
+        quotes = [sentences[i] for i in evidence]
+        golden = sample.context
+        if not budget.fits(golden):
+            golden = trim_around(golden, evidence, budget.fits)
         stats["trimmed_golden"] += golden not in (None, sample.context)
         choice = picker.choose(row, sample, quotes, hard=hard + spare, count=num_distractors + spare, rng=rng)
         # Where the limit keeps distractors out they may be fewer, but what is shown must not be nothing.
@@ -127,52 +121,39 @@ class _Ready(NamedTuple):
 
 
 class _Budget:
-    """Tokens that single documents add to a templated prompt; whole records are then counted exactly, so these only
-    choose where to begin."""
+    """Tokens that single documents add to a prompt: where to begin; whole records are then counted exactly."""
 
-    def __init__(self, tokenizer, instruction: str, limit: int):
+    def __init__(self, tokenizer, limit: int):
         self.tokenizer, self.limit = tokenizer, limit
-        self.row = {"instruction": instruction, "question": "?", "answer": ABSTENTION, "context": []}
+        self.row = {"instruction": INSTRUCTION, "question": "?", "answer": ABSTENTION, "context": []}
         self.empty = count_tokens(self.row, tokenizer)
-        self.length = cache(self.count)  # for whole documents, which come again; not for pieces
+        self.length = cache(self._count)
 
-    def count(self, document: str) -> int:
+    def _count(self, document: str) -> int:
         return count_tokens({**self.row, "context": [document]}, self.tokenizer) - self.empty
 
-
-def _golden_part(sample: RawSample, budget: _Budget) -> tuple[str | None, list[str]]:
-    """The sample's document, or as much of it around the evidence as fits (None where that does not); and the
-    sentences that are the evidence."""
-    evidence = find_evidence(sample.context, sample.answer, sample.answer_start)
-    sentences = split_sentences(sample.context)
-    golden: str | None = sample.context
-    if budget.length(golden) > budget.limit:
-        golden = trim_around(golden, evidence, lambda piece: budget.count(piece) <= budget.limit)
-    return golden, [sentences[i] for i in evidence]
+    def fits(self, document: str) -> bool:
+        return self.length(document) <= self.limit
 
 
 def _draw(
     one: _Ready, documents: list[str], answer: str, budget: _Budget, *, answerable: bool, add_cot: bool
 ) -> RaftRecord:
-    """A record with as many of ``documents`` as fit, shuffled; they stand in the order in which they may stay:
-    golden, hard, random. One alone always fits."""
+    """A record with as many of ``documents`` (golden, hard, random: the last go first) as fit, shuffled; one does."""
     shown = len(documents)
     while shown > 1 and sum(map(budget.length, documents[:shown])) > budget.limit:
         shown -= 1
     context = documents[:shown]
     one.rng.shuffle(context)
     record = RaftRecord(
-        id=one.sample.id,
-        instruction=budget.row["instruction"],
+        **one.sample.model_dump(include={"id", "question", "group_id", "topic"}),
+        instruction=INSTRUCTION,
         context=context,
-        question=one.sample.question,
         answer=answer,
-        group_id=one.sample.group_id,
         golden_index=None,
         answerable=answerable,
         n_tokens=0,
         seed=one.seed,
-        topic=one.sample.topic,
     )
     while True:
         if answerable:
@@ -184,9 +165,8 @@ def _draw(
             return record
         if context_tokens(record, budget.tokenizer) <= budget.limit:
             return record
-        record.context.remove(
-            documents[len(record.context) - 1]
-        )  # what is left of a shuffle is still shuffled
+        # What is left of a shuffle is still shuffled.
+        record.context.remove(documents[len(record.context) - 1])
 
 
 def _problem(

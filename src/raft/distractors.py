@@ -1,8 +1,6 @@
 """Which documents stand beside the golden one (arXiv 2403.10131, section 3): hard ones and random ones, never one
 that holds the answer."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter
@@ -15,9 +13,7 @@ from src.raft.evidence import letters
 
 NEAR_COPY = 0.95  # cosine of character TF-IDF vectors from which two documents count as one
 SIMILAR = 32  # so many of the documents most similar to a question are candidates for its hard distractors
-FIRST_DRAW = (
-    1024  # random candidates drawn at first: enough nearly always, and independent of the corpus' size
-)
+FIRST_DRAW = 1024  # random candidates drawn at first: enough nearly always, however large the corpus
 
 
 class Choice(NamedTuple):
@@ -43,9 +39,8 @@ def hard_count(count: int, hard_share: float) -> int:
 class DistractorPicker:
     """Chooses distractors for the samples of one split, from those samples' own documents only.
 
-    ``fits(document)`` says whether a document can stand in a prompt at all. ``stats`` counts what was looked at
-    and refused: ``near_copy`` (documents too like the golden one, whether it came to them or not), ``too_long``,
-    ``examined`` and, of those, ``holds_answer``.
+    ``fits(document)`` says whether a document can stand in a prompt at all. ``stats`` counts ``near_copy`` (documents
+    too like the golden one, looked at or not), ``too_long``, ``examined`` and, of those, ``holds_answer``.
     """
 
     def __init__(self, samples: Sequence[RawSample], *, fits: Callable[[str], bool], stats: Counter[str]):
@@ -68,10 +63,9 @@ class DistractorPicker:
     ) -> Choice:
         """Up to ``count`` documents for the sample at position ``row``.
 
-        The first ``hard`` are those most similar to the question (same product, same topic); the others are drawn
-        at random, and fill up where hard ones run out. None is the golden document or a near copy of it or of another
-        one chosen, and none holds the answer or one of the ``evidence`` sentences (an answer as short as "2" is not
-        recognised in "2명", its sentence is).
+        The first ``hard`` are those most similar to the question; the others are drawn at random, and fill up where
+        hard ones run out. None is the golden document or a near copy of it or of another one chosen, and none holds
+        the answer or one of the ``evidence`` sentences (an answer "2" is not recognised in "2명", its sentence is).
         """
         golden = self.index[sample.context]
         refused = {golden} | self.copies[golden]

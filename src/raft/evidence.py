@@ -1,7 +1,4 @@
-"""Where an answer stands in a text: one rule for distractors, evidence, groundedness and scores; and the piece of a
-document around its evidence that is kept."""
-
-from __future__ import annotations
+"""Where an answer stands in a text: one rule for distractors, evidence, groundedness and scores."""
 
 import re
 import unicodedata
@@ -131,9 +128,8 @@ def find_evidence(document: str, answer: str, answer_start: int | None = None) -
 def trim_around(document: str, evidence: Sequence[int], fits: Callable[[str], bool]) -> str | None:
     """Whole sentences around ``evidence``, as many as ``fits`` lets pass; None where the evidence itself does not.
 
-    The result is a piece of ``document``, character for character. It grows by a sentence before and a sentence
-    after in turn, so that the evidence does not always end up at one end, where a model would learn to look for
-    it. ``evidence`` (ascending positions) and what stands between its sentences are never cut.
+    A piece of ``document``, character for character. It grows by a sentence before and one after in turn, lest a model
+    learn to look for the evidence at one end. ``evidence`` (ascending positions) and what is between are never cut.
     """
     spans = sentence_spans(document)
 

@@ -1,7 +1,5 @@
 """The only place where a prompt is written: a record becomes chat messages, for training, evaluation and chat alike."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from src.data.schemas import RaftRecord

@@ -79,14 +79,13 @@ def build_trainer(
     from src.training.trainer import WorkshopTrainer
 
     patience = profile.early_stopping_patience
+    output_dir = Path(output_dir or profile.artifacts_dir).resolve()  # checkpoints note the best one's path
     return WorkshopTrainer(
         profile=profile,
         bleu_records=bleu_records,
         callbacks=[EarlyStoppingCallback(patience)] if patience else None,
         model=model,
-        args=_arguments(
-            profile, len(train_dataset), Path(output_dir or profile.artifacts_dir), report_to(trackers)
-        ),
+        args=_arguments(profile, len(train_dataset), output_dir, report_to(trackers)),
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         processing_class=tokenizer,
@@ -100,11 +99,9 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
     from transformers import TrainingArguments
 
     cuda = torch.cuda.is_available()
-    output_dir = output_dir.resolve()  # checkpoints note the best one's path
     batch_size, accumulation = share_batch(profile, int(os.environ.get("WORLD_SIZE", 1)))
-    optim = profile.optim
-    if not cuda and optim.startswith("paged"):
-        optim = _without_paging(optim)
+    paged = profile.optim.startswith("paged")
+    optim = _without_paging(profile.optim) if paged and not cuda else profile.optim
     # Where the TensorBoard callback looks; the argument `logging_dir` is gone from transformers 5.
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(output_dir / "runs")
     steps_per_epoch = math.ceil(records / profile.batch_size / profile.gradient_accumulation_steps)
@@ -124,12 +121,10 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
         train_sampling_strategy="group_by_length",  # alike lengths in a batch: less padding to compute
         eval_strategy="steps",
         eval_steps=eval_steps,
-        save_strategy="steps",
         save_steps=eval_steps,
         save_total_limit=2,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
-        greater_is_better=False,
         restore_callback_states_from_checkpoint=True,  # early stopping goes on counting where it was
         prediction_loss_only=True,  # otherwise every evaluation gathers batch × length × vocabulary logits
         logging_steps=profile.logging_steps,
@@ -140,7 +135,6 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
         label_names=["labels"],
         seed=profile.seed,
         data_seed=profile.seed,
-        disable_tqdm=False,
     )
 
 

@@ -4,19 +4,16 @@ A process can be killed at any byte of a save or of a deletion. The manifest, wr
 else, holds the size and SHA-256 of every file and the fingerprint of the run; what it does not confirm is skipped.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
-import re
 from pathlib import Path
 
 MANIFEST = "manifest.json"
 STATE = "trainer_state.json"  # transformers' own record of step, losses and best checkpoint
 
 
-def seal(folder: str | Path, run: str) -> Path:
+def seal(folder: str | Path, run: str) -> None:
     """Write the manifest of all files now in ``folder``; ``run`` is the fingerprint of what is being trained.
 
     Nothing is flushed to the disk explicitly: a power cut that loses a file's bytes shows in its hash.
@@ -30,7 +27,6 @@ def seal(folder: str | Path, run: str) -> Path:
     unfinished = folder / f"{MANIFEST}.part"
     unfinished.write_text(json.dumps({"run": run, "files": files}, indent=1), encoding="utf-8")
     os.replace(unfinished, folder / MANIFEST)  # there whole, or not at all
-    return folder / MANIFEST
 
 
 def checkpoint_problem(folder: str | Path, run: str | None = None) -> str | None:
@@ -62,8 +58,10 @@ def last_complete(output_dir: str | Path, run: str) -> tuple[Path | None, list[t
 
     A checkpoint leans on the best one so far, which is loaded at the end: where that is gone, it is skipped too.
     """
+    from transformers.trainer_utils import sort_checkpoints
+
     skipped: list[tuple[Path, str]] = []
-    for folder in sorted(_checkpoints(output_dir), key=_step, reverse=True):
+    for folder in map(Path, reversed(sort_checkpoints(str(output_dir)))):
         reason = checkpoint_problem(folder, run)
         if reason is None:
             best = json.loads((folder / STATE).read_text(encoding="utf-8")).get("best_model_checkpoint")
@@ -72,17 +70,6 @@ def last_complete(output_dir: str | Path, run: str) -> tuple[Path | None, list[t
             reason = f"그때까지 가장 좋았던 {Path(best).name}을 쓸 수 없습니다({best_problem})"
         skipped.append((folder, reason))
     return None, skipped
-
-
-def _checkpoints(output_dir: str | Path) -> list[Path]:
-    return [p for p in Path(output_dir).glob("checkpoint-*") if p.is_dir() and _NAME.fullmatch(p.name)]
-
-
-_NAME = re.compile(r"checkpoint-(\d+)")
-
-
-def _step(folder: Path) -> int:
-    return int(_NAME.fullmatch(folder.name).group(1))
 
 
 def _sha256(path: Path) -> str:

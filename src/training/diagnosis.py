@@ -29,12 +29,9 @@ def diagnose_history(history: pd.DataFrame) -> list[str]:
     """
     import numpy as np
 
-    train = history.dropna(subset=["loss"]) if "loss" in history else history.iloc[:0]
+    train, evaluated = history.dropna(subset=["loss"]), history.dropna(subset=["eval_loss"])
     # A diverged run logs NaN, which a table cannot tell from "not measured": a step with a learning rate was logged.
-    logged = (
-        history["loss"][history["learning_rate"].notna()] if "learning_rate" in history else train["loss"]
-    )
-    evaluated = history.dropna(subset=["eval_loss"])
+    logged = history["loss"][history["learning_rate"].notna()]
     losses, evals = train["loss"].to_numpy(), evaluated["eval_loss"].to_numpy()
     if not (np.isfinite(logged) & (logged > 0)).all():
         return ["학습 손실이 0이거나 NaN이나 무한대가 되었습니다. 학습률을 10분의 1로 낮춰 보세요."]
@@ -61,11 +58,8 @@ def diagnose_history(history: pd.DataFrame) -> list[str]:
         falling = len(since) and len(before) and since.iloc[-1] < before.iloc[-1]
         risen = evals[-1] > RISEN * evals[best] and falling
         if risen or evals[-1] > GAP * end:
-            what = (
-                f"스텝 {step}의 {evals[best]:.3f}에서 다시 올랐습니다"
-                if risen
-                else "학습 손실에서 너무 멉니다"
-            )
+            rise = f"스텝 {step}의 {evals[best]:.3f}에서 다시 올랐습니다"
+            what = rise if risen else "학습 손실에서 너무 멉니다"
             findings.append(
                 f"과적합입니다. 학습 손실은 {end:.4f}까지 내려갔는데 검증 손실은 {evals[-1]:.3f}이고, {what}. "
                 "데이터를 늘리거나 에폭을 줄이고, 가장 좋은 체크포인트를 쓰세요."

@@ -22,9 +22,8 @@ class LabelAuditError(ValueError):
 def tokenize_records(records: Sequence, tokenizer: PreTrainedTokenizerBase, max_seq_length: int) -> Dataset:
     """``input_ids``, ``attention_mask`` and ``labels`` of each record, unpadded, all three equally long.
 
-    Labels are the assistant's answer with its EOS; the prompt and whatever a template writes after EOS are -100.
-    A record longer than ``max_seq_length`` tokens is left out and counted in a printed line, never cut: a cut
-    would take the evidence or the EOS away.
+    Labels are the assistant's answer with its EOS; the prompt and whatever a template writes after EOS are -100. A
+    record longer than ``max_seq_length`` tokens is left out and told, never cut: evidence or EOS would be gone.
 
     Raises:
         ValueError: the prompt's tokens are not the beginning of the whole conversation's, or nothing is left.
@@ -33,8 +32,7 @@ def tokenize_records(records: Sequence, tokenizer: PreTrainedTokenizerBase, max_
 
     rows = [_tokenize(record, tokenizer) for record in records]
     kept = [row for row in rows if len(row["input_ids"]) <= max_seq_length]
-    refused = len(rows) - len(kept)
-    if refused:
+    if refused := len(rows) - len(kept):
         longest = max(len(row["input_ids"]) for row in rows)
         print(
             f"{len(rows)}건 가운데 {refused}건은 {max_seq_length}토큰보다 길어 제외했습니다(가장 긴 것 {longest}토큰). "
@@ -102,16 +100,17 @@ def audit_labels(
         raise LabelAuditError("\n".join(["라벨 점검에서 문제를 찾았습니다.", *lines]))
     lengths = [len(row["input_ids"]) for row in dataset]
     supervised = sum(label != IGNORE for row in dataset for label in row["labels"])
-    first = dataset[0]
-    pairs = list(zip(first["input_ids"], first["labels"], strict=True))
+    ids, labels = dataset[0]["input_ids"], dataset[0]["labels"]
     return {
         "records": len(dataset),
         "tokens": sum(lengths),
         "supervised_tokens": supervised,
         "supervised_share": supervised / sum(lengths),
         "longest": max(lengths),
-        "masked": tokenizer.decode([token for token, label in pairs if label == IGNORE]),
-        "supervised": tokenizer.decode([label for _, label in pairs if label != IGNORE]),
+        "masked": tokenizer.decode(
+            [token for token, label in zip(ids, labels, strict=True) if label == IGNORE]
+        ),
+        "supervised": tokenizer.decode(_parts(labels)[1]),
     }
 
 
@@ -159,8 +158,7 @@ def _answers_by_prompt(records: Sequence, tokenizer: PreTrainedTokenizerBase) ->
 
 
 def label_pieces(row: dict, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
-    """A tokenized row as (text, supervised) pieces in order: a token each, or the tokens that only together make
-    a character (byte-level vocabularies)."""
+    """A tokenized row as (text, supervised) pieces: a token each, or those that only together make a character."""
     pieces: list[tuple[str, bool]] = []
     held: list[int] = []
     labels = row["labels"]

@@ -1,9 +1,8 @@
 """What a run needs while it trains, and who else writes it down: peak memory, and trackers beside TensorBoard."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Sequence
+from typing import Self
 
 # Packages that transformers can report to. All of them may send the log to a service: only by name, never because the
 # package happens to be there.
@@ -16,7 +15,7 @@ class PeakMemory:
 
     gib: float = 0.0
 
-    def __enter__(self) -> PeakMemory:
+    def __enter__(self) -> Self:
         import psutil
         import torch
 

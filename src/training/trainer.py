@@ -4,9 +4,6 @@ Imported where a trainer is built, not before: this module needs torch and trans
 of Trainer's inner methods; tests kill, resume and compare real runs, so a change upstream shows there.
 """
 
-from __future__ import annotations
-
-import contextlib
 import json
 import shutil
 import traceback
@@ -46,12 +43,7 @@ class WorkshopTrainer(Trainer):
     def __init__(self, *args: Any, profile: Profile, bleu_records: Sequence = (), **kwargs: Any) -> None:
         self.profile = profile
         self.bleu_records = list(bleu_records)
-        self._ended = False  # the checkpoint being resumed is a run's last
-        self._order: torch.Tensor | None = None  # of the epoch being resumed
-        self._sampler: _ReplayableOrder | None = None
         super().__init__(*args, **kwargs)
-
-    # --- Training, from the start or from where it stopped ---------------------------------------------------------
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any) -> TrainOutput:
         """Train; with ``resume_from_checkpoint=True`` go on from the last complete checkpoint, if there is one.
@@ -62,18 +54,18 @@ class WorkshopTrainer(Trainer):
         """
         self._run = self.run_fingerprint()
         checkpoint = self._checkpoint_to_resume(resume_from_checkpoint)
-        self._ended, self._order = False, None
+        self._ended, self._order = False, None  # the checkpoint is a run's last; its epoch's order
         if checkpoint is not None:
             state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-            # Saved at the last step, or at the one that stopped early: nothing is left to train. Trainer itself
-            # would take one more step.
-            control = state["stateful_callbacks"]["TrainerControl"]["args"]
-            self._ended = control["should_training_stop"]
+            # Saved at the last step, or where it stopped early: Trainer itself would take one more step.
+            self._ended = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
             self._order = load_file(checkpoint / ORDER)["random_state"]
         try:
             return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **kwargs)
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not (
+                isinstance(error, (MemoryError, torch.OutOfMemoryError)) or should_reduce_batch_size(error)
+            ):
                 raise
             traceback.clear_frames(error.__traceback__)  # they hold the step's activations
             torch.cuda.empty_cache()
@@ -92,16 +84,12 @@ class WorkshopTrainer(Trainer):
         settings += [a.per_device_train_batch_size, a.gradient_accumulation_steps, a.world_size, str(a.optim)]
         settings += [a.seed, a.data_seed, a.eval_steps, a.save_steps, a.bf16, a.weight_decay, a.max_grad_norm]
         settings += [str(a.train_sampling_strategy), self.profile.early_stopping_patience]
-        adapters = getattr(self.model, "peft_config", {})
-        adapter = {name: config.to_dict() for name, config in adapters.items()}
+        adapter = {name: config.to_dict() for name, config in self.model.peft_config.items()}
         for config in adapter.values():  # sets have no order of their own
             config["target_modules"] = sorted(config["target_modules"] or [])
-        data = [fingerprint(*(part[k] for k in ("input_ids", "labels"))) for part in self._datasets()]
+        data = [[part["input_ids"][:], part["labels"][:]] for part in (self.train_dataset, self.eval_dataset)]
         versions = [version(name) for name in ("torch", "transformers", "peft", "bitsandbytes", "accelerate")]
         return fingerprint(settings, adapter, data, versions)
-
-    def _datasets(self) -> list:
-        return [data[:] for data in (self.train_dataset, self.eval_dataset) if data is not None]
 
     def _checkpoint_to_resume(self, wanted: str | bool | None) -> Path | None:
         if not wanted:
@@ -114,11 +102,8 @@ class WorkshopTrainer(Trainer):
         if self.is_world_process_zero():
             for folder, reason in skipped:
                 print(f"{folder.name}은 건너뜁니다. {reason}.")
-            print(
-                f"{found.name}에서 이어서 학습합니다."
-                if found
-                else "이어서 쓸 체크포인트가 없어 처음부터 학습합니다."
-            )
+            start = f"{found.name}에서 이어서" if found else "이어서 쓸 체크포인트가 없어 처음부터"
+            print(f"{start} 학습합니다.")
         return found
 
     def _run_epoch(self, **kwargs: Any) -> None:
@@ -136,8 +121,6 @@ class WorkshopTrainer(Trainer):
         batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         self._sampler = _ReplayableOrder(batch, lengths=[len(ids) for ids in data["input_ids"]])
         return self._sampler
-
-    # --- Checkpoints -----------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model, trial) -> None:
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
@@ -163,16 +146,19 @@ class WorkshopTrainer(Trainer):
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form of a model card
 
     def training_step(self, model, *args: Any, **kwargs: Any) -> torch.Tensor:
-        with _attention_for_training(self.accelerator.unwrap_model(model)):
+        """On a CPU with plain matrix products: the backward pass of torch's fused attention kernel is slow there.
+        Answering and evaluating keep the fused one, whose forward pass is the faster of the two."""
+        inner = self.accelerator.unwrap_model(model)
+        if inner.device.type != "cpu":
             return super().training_step(model, *args, **kwargs)
+        fused = inner.config._attn_implementation
+        inner.set_attn_implementation("eager")
+        try:
+            return super().training_step(model, *args, **kwargs)
+        finally:
+            inner.set_attn_implementation(fused)
 
-    def compute_loss(
-        self,
-        model,
-        inputs: dict,
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
-    ):
+    def compute_loss(self, model, inputs: dict, return_outputs: bool = False, num_items_in_batch=None) -> Any:
         """The same loss, from logits at the answers alone: elsewhere they are the largest tensors of a step, made to
         be thrown away. The adapter is the same bit for bit (a test trains both ways)."""
         if not return_outputs or self.args.prediction_loss_only:  # nobody looks at the logits
@@ -182,42 +168,21 @@ class WorkshopTrainer(Trainer):
             inputs = {**inputs, "labels": labels[:, -keep:], "logits_to_keep": keep}
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
-    # --- Answers beside the loss -----------------------------------------------------------------------------------
-
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
         output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         if self.bleu_records:
-            output.metrics[f"{metric_key_prefix}_bleu"] = self._bleu()
-        return output
-
-    def _bleu(self) -> float:
-        with torch.random.fork_rng():  # training goes on as if nothing had been asked
-            answers = generate_answers(
-                self.model,
-                self.processing_class,
-                [to_messages(record, with_answer=False) for record in self.bleu_records],
-                max_new_tokens=self.profile.max_new_tokens,
-                batch_size=self.profile.generation_batch_size,
+            answers = (
+                generate_answers(  # draws no random numbers: training goes on as if nothing had been asked
+                    self.model,
+                    self.processing_class,
+                    [to_messages(record, with_answer=False) for record in self.bleu_records],
+                    max_new_tokens=self.profile.max_new_tokens,
+                    batch_size=self.profile.generation_batch_size,
+                )
             )
-        references = [to_messages(record)[-1]["content"] for record in self.bleu_records]
-        return compute_bleu(answers, references)["bleu"]
-
-
-@contextlib.contextmanager
-def _attention_for_training(model: Any) -> Iterator[None]:
-    """Plain matrix products on a CPU: the backward pass of torch's fused attention kernel is slow there.
-
-    Answering and evaluating keep the fused one, whose forward pass is the faster of the two.
-    """
-    if model.device.type != "cpu":
-        yield
-        return
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
+            references = [to_messages(record)[-1]["content"] for record in self.bleu_records]
+            output.metrics[f"{metric_key_prefix}_bleu"] = compute_bleu(answers, references)["bleu"]
+        return output
 
 
 class _ReplayableOrder(LengthGroupedSampler):
@@ -238,7 +203,3 @@ class _ReplayableOrder(LengthGroupedSampler):
         # Dropout may have taken the processes' random states apart: the first one's order counts.
         order = [list(super().__iter__())]
         return iter(broadcast_object_list(order)[0])
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or should_reduce_batch_size(error)
