@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from src.classroom.preflight.hub import spec_of
 from src.classroom.preflight.lines import GIB, Line, fine, problem
 from src.profiles import ROOT, Profile
+from src.qlora.fitting import fit_settings
+from src.qlora.memory import RESERVED_GIB, estimate_vram
+from src.qlora.registry import model_spec
 
 PROBE_SECONDS = 90
 
@@ -34,7 +35,7 @@ def _probe() -> dict[str, Any]:
 
 
 def check_gpu(profile: Profile) -> Iterator[Line]:
-    facts, needed = _probe(), not spec_of(profile).local
+    facts, needed = _probe(), not model_spec(profile).local
     if "error" in facts:
         yield problem("torch", f"torch를 쓸 수 없습니다({facts['error']}).")
         return
@@ -45,8 +46,7 @@ def check_gpu(profile: Profile) -> Iterator[Line]:
         yield _no_gpu(profile, driver, facts["cuda_build"], needed)
         return
     major, minor = facts["capability"]
-    driver = driver or "알 수 없음"
-    yield fine("GPU", f"{facts['device']}, 드라이버 {driver}, 연산 능력 {major}.{minor}")
+    yield fine("GPU", f"{facts['device']}, 드라이버 {driver or '알 수 없음'}, 연산 능력 {major}.{minor}")
     if not facts["bf16"] or major < 8:
         told = f"이 GPU(연산 능력 {major}.{minor})는 bf16을 하드웨어로 계산하지 못합니다."
         yield problem("bf16", told, status="error" if needed else "warning")
@@ -71,9 +71,6 @@ def _no_gpu(profile: Profile, driver: str, cuda_build: str | None, needed: bool)
 
 def _vram(profile: Profile, free: float, total: float) -> Line:
     """``free`` and ``total`` in GiB against the estimate."""
-    from src.qlora.fitting import fit_settings
-    from src.qlora.memory import RESERVED_GIB, estimate_vram
-
     need = estimate_vram(profile)["total"] + RESERVED_GIB
     told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 학습에 약 {need:.1f} GiB가 필요합니다."
     if total < need:
@@ -82,14 +79,12 @@ def _vram(profile: Profile, free: float, total: float) -> Line:
 
 
 def _driver() -> str:
-    if not shutil.which("nvidia-smi"):
-        return ""
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout.strip() else ""
+    return done.stdout.partition("\n")[0].strip()
 
 
 def check_four_bit(profile: Profile) -> Iterator[Line]:

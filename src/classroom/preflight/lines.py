@@ -42,6 +42,13 @@ def fine(check: str, message: str) -> Line:
     return Line(check, "ok", message)
 
 
+def judge(
+    check: str, wrong: object, trouble: str, well: str, remedy: str | None = None, *, status: str = "error"
+) -> Line:
+    """``problem`` with ``trouble`` where something is ``wrong``, else ``fine`` with ``well``."""
+    return problem(check, trouble, remedy, status=status) if wrong else fine(check, well)
+
+
 def problem(check: str, message: str, remedy: str | None = None, *, status: str = "error") -> Line:
     """An error or a warning with ``remedy``, else that of ``REMEDIES``."""
     return Line(check, status, message, REMEDIES[check] if remedy is None else remedy)
