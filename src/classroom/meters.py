@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import Any, Self
 
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
@@ -40,24 +41,19 @@ class TensorBytes(TorchDispatchMode):
         self.held -= size
 
 
-class SmallCard:
+class SmallCard(saved_tensors_hooks):
     """A pretended card: refuses once the tensors kept for the backward pass need more than ``capacity`` bytes.
 
     Real on any machine, since autograd itself hands over what it keeps; the peak is ``peak``.
     """
 
     def __init__(self, capacity: float = float("inf")) -> None:
+        super().__init__(lambda tensor: _Kept(self, tensor), lambda kept: kept.tensor)
         self.capacity, self.held, self.peak = capacity, 0, 0
 
-    def __enter__(self) -> SmallCard:
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(
-            lambda t: _Kept(self, t), lambda kept: kept.tensor
-        )
-        self._hooks.__enter__()
+    def __enter__(self) -> Self:
+        super().__enter__()
         return self
-
-    def __exit__(self, *error: object) -> None:
-        self._hooks.__exit__(*error)
 
 
 class _Kept:
@@ -66,9 +62,8 @@ class _Kept:
     def __init__(self, card: SmallCard, tensor: Any) -> None:
         self.card, self.tensor, self.size = card, tensor, 0
         if card.held + tensor.nbytes > card.capacity:
-            raise torch.OutOfMemoryError(
-                f"CUDA out of memory. Tried to allocate {tensor.nbytes / 2**20:.2f} MiB. (연습용 카드)"
-            )
+            asked = f"{tensor.nbytes / 2**20:.2f} MiB"
+            raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {asked}. (연습용 카드)")
         self.size = tensor.nbytes
         card.held += self.size
         card.peak = max(card.peak, card.held)

@@ -7,7 +7,7 @@ import io
 import random
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -82,14 +82,10 @@ def last_loss(attempt: Attempt, column: str = "loss", digits: int = 2) -> str:
     return f"{attempt.history[column].dropna().iloc[-1]:.{digits}f}"
 
 
-def last_eval_loss(attempt: Attempt) -> str:
-    return last_loss(attempt, "eval_loss")
-
-
 def attempt(
     rows: Any = None,
     *,
-    targets: Sequence[str] = (),
+    targets: set[str] | None = None,
     never_stops: bool = False,
     validation: Any = None,
     **changes: Any,
@@ -105,22 +101,15 @@ def attempt(
     result = Attempt(profile, healthy_rows() if rows is None else rows)
     config = build_lora_config(profile)
     if targets:
-        config.target_modules = set(targets)
+        config.target_modules = targets
     with quiet() as folder:
         base = load_base_model(profile, quantization_config=build_bnb_config(profile))
         if never_stops:
             base.get_output_embeddings().register_forward_hook(_lower_eos)
         try:
             result.model = attach_adapter(base, profile, config)
-            trainer = build_trainer(
-                result.model,
-                tokenizer(),
-                result.rows,
-                validation or healthy_rows("validation"),
-                profile,
-                folder,
-            )
-            mute(trainer)
+            asked = validation or healthy_rows("validation")
+            trainer = mute(build_trainer(result.model, tokenizer(), result.rows, asked, profile, folder))
             trainer.train()
             result.history = loss_history(trainer)
         except (ValueError, OutOfMemory) as error:
@@ -157,11 +146,8 @@ def short_records(split: str, count: int) -> list:
 @cache
 def records() -> dict[str, list]:
     """A few of them, always the same."""
-    pools = {"train": (800, TRAIN_RECORDS), "validation": (60, VALIDATION_RECORDS)}
-    return {
-        name: random.Random(0).sample(short_records(name, pool), count)
-        for name, (pool, count) in pools.items()
-    }
+    pools = (("train", 800, TRAIN_RECORDS), ("validation", 60, VALIDATION_RECORDS))
+    return {name: random.Random(0).sample(short_records(name, pool), count) for name, pool, count in pools}
 
 
 @cache
