@@ -4,8 +4,6 @@
 writes one HTML page.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections import defaultdict

@@ -6,8 +6,6 @@ profile's model below ``hub/``. In the copy ``make workshop`` finds ``wheels/``,
 from there. Imports nothing but the standard library: it runs before anything is installed.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import platform

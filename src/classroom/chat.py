@@ -5,8 +5,6 @@ python -m src.classroom.chat [--adapter FOLDER] [--documents FILE] [--port 7860]
 The page (Gradio, not installed by default) is served to this machine only: no share link, no telemetry, no network.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import threading

@@ -4,8 +4,6 @@
 ``practice.findings``: what our training raises, the label audit, and the diagnosis of the loss history.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ instructor's has the solutions filled in and open, and the notes in sight. Code 
 in all three.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The first lines of every notebook: what runs here, and a way to show the source of what it calls."""
 
-from __future__ import annotations
-
 import inspect
 from importlib.metadata import version
 from typing import Any

@@ -1,7 +1,5 @@
 """The loss, drawn while it falls: a Trainer callback that redraws one picture in the notebook."""
 
-from __future__ import annotations
-
 import time
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Bytes that can be counted on any machine: what autograd keeps, and all tensors alive."""
 
-from __future__ import annotations
-
 import weakref
 from typing import Any, Self
 

@@ -1,7 +1,5 @@
 """Short trainings on the tiny base, for drills and demonstrations: the same few records, seconds each."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import random

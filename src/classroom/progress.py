@@ -3,8 +3,6 @@
 The file stays on the learner's machine until it is handed in; ``board.py`` makes the class's page of such files.
 """
 
-from __future__ import annotations
-
 import getpass
 import json
 import os

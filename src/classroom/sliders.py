@@ -1,7 +1,5 @@
 """Sliders over a picture, where widgets work; a notebook draws still pictures with the same function beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@
 slide; prose, tables and charts are shown, code is folded; the arrow keys turn the pages.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 from collections.abc import Iterator, Sequence

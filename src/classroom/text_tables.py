@@ -1,7 +1,5 @@
 """Tables whose sentences read from the left; a notebook's own style puts every cell to the right."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

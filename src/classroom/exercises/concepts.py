@@ -1,7 +1,5 @@
 """Exercises of notebook 00: LoRA, quantization, the training's options, and the quiz at its end."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from src.classroom.exercises.registry import OTHER, RIGHT, Hints, exercise, number_exercises

@@ -1,7 +1,5 @@
 """Exercises of notebook 05: what a mask misses, which runs can be compared, how to choose one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from src.classroom.exercises.registry import Hints, exercise, letters

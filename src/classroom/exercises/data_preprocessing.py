@@ -1,7 +1,5 @@
 """Exercises of notebook 01: encodings, leaks between splits, distractors, the share of golden documents."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from src.classroom.exercises.registry import Hints, exercise, letters

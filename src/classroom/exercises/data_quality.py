@@ -1,7 +1,5 @@
 """Exercises of notebook 02: near duplicates, grounding, the sequence length, precision and recall of a check."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from src.classroom.exercises.registry import Hints, exercise, letters

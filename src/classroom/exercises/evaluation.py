@@ -1,7 +1,5 @@
 """Exercises of notebook 04: overlap by hand, fooling a metric, searching, intervals."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from typing import Any

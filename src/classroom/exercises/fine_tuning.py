@@ -1,7 +1,5 @@
 """Exercises of notebook 03: bits a weight, labels, the number of steps, reading a loss."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from src.classroom.exercises.registry import OTHER, RIGHT, Hints, exercise, number_exercises

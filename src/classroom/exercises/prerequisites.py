@@ -1,7 +1,5 @@
 """Exercises of notebook 00.01: the machine and the models on offer."""
 
-from __future__ import annotations
-
 from src.classroom.exercises.registry import Hints, exercise
 
 

@@ -1,7 +1,5 @@
 """Where exercises are registered, and how an answer is checked."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -5,8 +5,6 @@ it can tell of a missing package instead of stumbling over it. What touches a GP
 a broken driver can take the process down.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 from src.classroom.preflight import machine
