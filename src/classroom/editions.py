@@ -6,10 +6,8 @@ instructor's has the solutions filled in and open, and the notes in sight. Code 
 in all three.
 """
 
-import argparse
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import nbformat
 
@@ -61,27 +59,16 @@ def _solution(cells: Sequence[nbformat.NotebookNode], position: int) -> str | No
     return None
 
 
-def write_editions(edition: str, folder: Path) -> list[Path]:
-    """Write every notebook's ``edition`` below ``folder``, in the same two folders, and return the paths."""
-    paths = []
-    for source in NOTEBOOKS:
-        path = folder / source.relative_to(ROOT)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(make_edition(nbformat.read(source, as_version=4), edition), path)
-        paths.append(path)
-    return paths
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m src.classroom.editions", description="수강생판과 강사판")
-    parser.add_argument("edition", choices=EDITIONS)
-    parser.add_argument("--output", type=Path, help="쓸 폴더(기본: outputs/editions/<판>)")
-    options = parser.parse_args(arguments)
-    folder = options.output or ROOT / "outputs" / "editions" / options.edition
-    paths = write_editions(options.edition, folder)
-    print(f"노트북 {len(paths)}개: {folder}")
-    return 0
+def main() -> None:
+    """Write every notebook's editions below ``outputs/editions/<edition>``, in the same two folders."""
+    for edition in EDITIONS:
+        folder = ROOT / "outputs" / "editions" / edition
+        for source in NOTEBOOKS:
+            path = folder / source.relative_to(ROOT)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(make_edition(nbformat.read(source, as_version=4), edition), path)
+        print(f"노트북 {len(NOTEBOOKS)}개: {folder}")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

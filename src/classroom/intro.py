@@ -18,9 +18,8 @@ def hello(profile: Profile) -> None:
 
     read_from_the_left()
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
-    versions = ", ".join(
-        f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "bitsandbytes")
-    )
+    packages = ("torch", "transformers", "peft", "bitsandbytes")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
     print(f"프로파일 {profile.name} · 모델 {model_spec(profile).source} · 장치 {device} · {versions}")
 
 

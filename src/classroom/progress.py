@@ -6,9 +6,11 @@ The file stays on the learner's machine until it is handed in; ``board.py`` make
 import getpass
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from src.data.files import append_jsonl
 from src.profiles import outputs_dir
 
 RIGHT, HINT = "right", "hint"
@@ -30,15 +32,12 @@ def set_learner(name: str) -> None:
 
 def learner() -> str:
     """``WORKSHOP_LEARNER``, else the name that ``set_learner`` kept, else the account's."""
-    try:
-        kept = json.loads((outputs_dir() / "learner.json").read_text(encoding="utf-8"))["learner"]
-    except (OSError, ValueError, KeyError, TypeError):
-        kept = ""
-    try:
-        account = getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        account = "이름 없음"
-    return os.environ.get("WORKSHOP_LEARNER") or kept or account
+    name = "이름 없음"
+    with suppress(KeyError, OSError, ImportError):
+        name = getpass.getuser()
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        name = json.loads((outputs_dir() / "learner.json").read_text(encoding="utf-8"))["learner"]
+    return os.environ.get("WORKSHOP_LEARNER") or name
 
 
 def record(exercise: str, right: bool) -> None:
@@ -49,9 +48,5 @@ def record(exercise: str, right: bool) -> None:
         "exercise": exercise,
         "result": RIGHT if right else HINT,
     }
-    try:
-        log_file().parent.mkdir(parents=True, exist_ok=True)
-        with log_file().open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    except OSError:
-        return
+    with suppress(OSError):
+        append_jsonl(log_file(), [row])
