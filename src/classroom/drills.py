@@ -183,11 +183,9 @@ def out_of_memory() -> Drill:
     capacity = 1.25 * unlimited.peak
     tried: list[Attempt] = []
     while not tried or tried[-1].error:
-        accumulation = 2 ** len(tried)
+        parts = 2 ** len(tried)
         with SmallCard(capacity) as card:
-            tried.append(
-                attempt(rows, batch_size=16 // accumulation, gradient_accumulation_steps=accumulation)
-            )
+            tried.append(attempt(rows, batch_size=16 // parts, gradient_accumulation_steps=parts))
     return Drill(
         "메모리 부족",
         "OutOfMemory(explain_out_of_memory)",

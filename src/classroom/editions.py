@@ -18,7 +18,6 @@ EDITIONS = ("learner", "instructor")
 NOTE = re.compile(r"\n*<!--\s*강사:\s*(.*?)\s*-->", re.DOTALL)
 FOLDED = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
 ANSWER = re.compile(r"^my_answer = None.*$", re.MULTILINE)
-CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def make_edition(notebook: nbformat.NotebookNode, edition: str) -> nbformat.NotebookNode:
@@ -52,11 +51,9 @@ def _solution(cells: Sequence[nbformat.NotebookNode], position: int) -> str | No
     """The folded code after an exercise cell; None where ``position`` is no exercise."""
     if not re.search(r'^check\("', cells[position].source, re.MULTILINE):
         return None
-    for cell in cells[position + 1 : position + 3]:
-        if cell.cell_type == "markdown" and (folded := FOLDED.search(cell.source)):
-            code = CODE.search(folded[2])
-            return code[1].rstrip() if code else None
-    return None
+    after = "\n".join(c.source for c in cells[position + 1 : position + 3] if c.cell_type == "markdown")
+    code = re.search(r"<details>.*?```python\n(.*?)```", after, re.DOTALL)
+    return code and code[1].rstrip()
 
 
 def main() -> None:

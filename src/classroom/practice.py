@@ -89,42 +89,40 @@ def attempt(
     **changes: Any,
 ) -> Attempt:
     """Train ``PRACTICE`` with ``changes`` on ``rows`` (default: healthy ones); an error of ours ends up in it."""
-    from src.qlora.adapters import attach_adapter
-    from src.qlora.configs import build_bnb_config, build_lora_config
+    from src.qlora.configs import build_lora_config
     from src.qlora.fitting import OutOfMemory
-    from src.qlora.loading import load_base_model
-    from src.training.build import build_trainer, loss_history
+    from src.training.build import loss_history
 
     profile = replace(PRACTICE, **changes)
-    result = Attempt(profile, healthy_rows() if rows is None else rows)
+    result = Attempt(profile, rows or healthy_rows())
     config = build_lora_config(profile)
     if targets:
         config.target_modules = targets
     with quiet() as folder:
-        base = load_base_model(profile, quantization_config=build_bnb_config(profile))
-        if never_stops:
-            base.get_output_embeddings().register_forward_hook(_lower_eos)
         try:
-            result.model = attach_adapter(base, profile, config)
-            asked = validation or healthy_rows("validation")
-            trainer = mute(build_trainer(result.model, tokenizer(), result.rows, asked, profile, folder))
+            trainer = short_trainer(folder, result.rows, validation, profile, config)
+            if never_stops:
+                trainer.model.get_output_embeddings().register_forward_hook(_lower_eos)
             trainer.train()
-            result.history = loss_history(trainer)
+            result.model, result.history = trainer.model, loss_history(trainer)
         except (ValueError, OutOfMemory) as error:
             result.error = error
     return result
 
 
-def short_trainer(folder: str, count: int = 48) -> Any:
-    """A fresh adapter on a fresh base, and the trainer that will train it on ``count`` healthy records."""
+def short_trainer(
+    folder: str, rows: Any = None, validation: Any = None, profile: Profile = PRACTICE, config: Any = None
+) -> Any:
+    """A fresh adapter on a fresh base, and the trainer that will train it on ``rows`` (default: 48 healthy ones)."""
     from src.qlora.adapters import attach_adapter
     from src.qlora.configs import build_bnb_config
     from src.qlora.loading import load_base_model
     from src.training.build import build_trainer
 
-    base = load_base_model(PRACTICE, quantization_config=build_bnb_config(PRACTICE))
-    model, rows = attach_adapter(base, PRACTICE), healthy_rows().select(range(count))
-    return mute(build_trainer(model, tokenizer(), rows, healthy_rows("validation"), PRACTICE, folder))
+    base = load_base_model(profile, quantization_config=build_bnb_config(profile))
+    model = attach_adapter(base, profile, config)
+    rows, asked = rows or healthy_rows().select(range(48)), validation or healthy_rows("validation")
+    return mute(build_trainer(model, tokenizer(), rows, asked, profile, folder))
 
 
 @cache
@@ -186,9 +184,8 @@ def quiet() -> Iterator[str]:
         with (
             tempfile.TemporaryDirectory(prefix="drill-") as folder,
             contextlib.redirect_stdout(io.StringIO()),
-            warnings.catch_warnings(),
+            warnings.catch_warnings(action="ignore"),
         ):
-            warnings.simplefilter("ignore")
             yield folder
     finally:
         logging.set_verbosity(verbosity)

@@ -147,7 +147,7 @@ def test_evaluation_without_gathered_logits_does_not_grow_with_its_records(tmp_p
     """Peak bytes of tensors at 1, 4 and 16 times the records, against Trainer's gathering for compute_metrics."""
     from datasets import concatenate_datasets
 
-    trainer = practice.short_trainer(str(tmp_path), count=4)
+    trainer = practice.short_trainer(str(tmp_path), practice.healthy_rows().select(range(4)))
     trainer.args.per_device_eval_batch_size = 2
     row = practice.healthy_rows().select([0] * 2)
     peaks = {}

@@ -6,17 +6,12 @@ from typing import Any
 
 from src.classroom.exercises.registry import OTHER, RIGHT, Hints, exercise, number_exercises
 
-ROUGE_PAIR = (
-    "필터는 흐르는 물로 헹구고 그늘에서 말립니다.",
-    "필터는 물로 헹구고 말립니다.",
-)  # reference, answer
-
 
 @exercise("04-rouge-recall", number=True)
 def _rouge_recall(answer: float) -> Hints:
     from src.scoring.rouge import compute_rouge
 
-    reference, prediction = ROUGE_PAIR
+    reference, prediction = "필터는 흐르는 물로 헹구고 그늘에서 말립니다.", "필터는 물로 헹구고 말립니다."
 
     def is_(measure: str, tokenizer: str = "mecab") -> bool:
         score = compute_rouge([prediction], [reference], measure=measure, tokenizer=tokenizer)["rouge1"]
@@ -43,18 +38,19 @@ def _fool_f1(answer: Any) -> Hints:
     yield f1 < 1, f"금액은 틀렸지만 글자 F1이 {f1:.3f}이에요. 글자를 더하거나 빼지 말고 순서만 바꿔 보세요."
 
 
-RANKS, FOUND = [1, 3, None, 2], [1, 3, 2]  # as in the notebook's prose
-RECIPROCALS = sum(1 / rank for rank in FOUND)
-MRR, MRR_OF_FOUND, RECALL = RECIPROCALS / len(RANKS), RECIPROCALS / len(FOUND), len(FOUND) / len(RANKS)
-MEAN_OF_FOUND, MEAN_RANK = sum(FOUND) / len(FOUND), sum(FOUND) / len(RANKS)
+RECIPROCALS, ALL = (
+    1 / 1 + 1 / 3 + 1 / 2,
+    4,
+)  # of the ranks of three found among all questions, as in the prose
 number_exercises(
     {
         "04-mrr": {
-            MRR: RIGHT,
-            MRR_OF_FOUND: "찾은 질문의 수로 나누었어요. 찾지 못한 질문도 0점으로 넣어 모든 질문의 수로 나눠요.",
-            MEAN_OF_FOUND: "순위를 그대로 평균했어요. 순위의 역수(1위는 1, 2위는 절반)를 평균해 주세요.",
-            MEAN_RANK: "순위를 그대로 평균했어요. 순위의 역수(1위는 1, 2위는 절반)를 평균해 주세요.",
-            RECALL: "그것은 찾은 질문의 비율(recall)이에요. 몇 위로 찾았는지도 점수에 넣어야 해요.",
+            RECIPROCALS / ALL: RIGHT,
+            RECIPROCALS
+            / 3: "찾은 질문의 수로 나누었어요. 찾지 못한 질문도 0점으로 넣어 모든 질문의 수로 나눠요.",
+            6 / 3: "순위를 그대로 평균했어요. 순위의 역수(1위는 1, 2위는 절반)를 평균해 주세요.",
+            6 / ALL: "순위를 그대로 평균했어요. 순위의 역수(1위는 1, 2위는 절반)를 평균해 주세요.",
+            3 / ALL: "그것은 찾은 질문의 비율(recall)이에요. 몇 위로 찾았는지도 점수에 넣어야 해요.",
             RECIPROCALS: "역수를 더하기만 했어요. 질문의 수로 나눠 주세요.",
             OTHER: "질문마다 1 / 순위를 구하고, 찾지 못한 질문은 0으로 두고 평균해 보세요.",
         }

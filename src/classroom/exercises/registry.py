@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -51,16 +52,13 @@ def number_exercises(tables: Mapping[str, Mapping[float, str]]) -> None:
     """Register exercises whose answer is a number: name -> value -> its hint, ``RIGHT`` beside the right value, and
     the hint for any ``OTHER`` one. An answer is the nearest value, where that is nearer than 0.002: rounding is fine."""
 
-    def mistakes_of(table: Mapping[float, str]) -> Mistakes:
-        def mistakes(answer: float) -> Hints:
-            far, value = min((abs(answer - value), value) for value in table if not math.isnan(value))
-            hint = table[value if far < 0.002 else OTHER]
-            yield hint != RIGHT, hint
-
-        return mistakes
+    def mistakes(table: Mapping[float, str], answer: float) -> Hints:
+        far, value = min((abs(answer - value), value) for value in table if not math.isnan(value))
+        hint = table[value if far < 0.002 else OTHER]
+        yield hint != RIGHT, hint
 
     for name, table in tables.items():
-        exercise(name, number=True)(mistakes_of(table))
+        exercise(name, number=True)(partial(mistakes, table))
 
 
 def hint_for(name: str, answer: Any) -> str | None:

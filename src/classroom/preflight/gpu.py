@@ -58,9 +58,7 @@ def _no_gpu(profile: Profile, driver: str, cuda_build: str | None, needed: bool)
         return Line("GPU", "skipped", f"없어서 점검하지 않았습니다. {profile.name}에는 필요 없습니다.")
     remedy = "GPU가 있는 컴퓨터를 쓰거나, tiny 프로파일로 실행해 주세요: make workshop"
     if driver and not cuda_build:
-        remedy = (
-            "GPU가 있으니 CUDA 빌드를 설치해 주세요: rm -rf .venv 뒤, PIP_EXTRA_INDEX_URL 없이 make workshop"
-        )
+        remedy = "CUDA 빌드를 설치해 주세요: rm -rf .venv 뒤, PIP_EXTRA_INDEX_URL 없이 make workshop"
     elif driver:
         remedy = f"드라이버 {driver}가 CUDA {cuda_build}보다 오래되었을 수 있습니다. 드라이버를 올려 주세요."
     if needed:
