@@ -21,13 +21,12 @@ STUCK = 3  # wrong attempts without a right one, from which on the board marks a
 SOLVED, STOPPED, TRIED = "✅", "🆘", "💡"
 
 
-def read_logs(folder: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
+def read_logs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """(attempts in order of time, unreadable lines as ``file:line``) of every ``*progress*.jsonl`` below ``folder``.
 
     Raises:
         FileNotFoundError: no such folder.
     """
-    folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} 폴더가 없습니다. 진행 기록을 모은 폴더를 적어 주세요.")
     attempts, damaged = {}, []
@@ -67,12 +66,12 @@ def hardest(board: dict[str, dict[str, str]]) -> list[tuple[str, int, int, int]]
     return sorted(rows, key=lambda row: (-row[3], row[2] / row[1], row[0]))
 
 
-def board_page(folder: str | Path) -> Path:
+def board_page(folder: Path) -> Path:
     """Write ``folder/board.html``, the board of the logs below ``folder``, and return its path."""
     attempts, damaged = read_logs(folder)
     board = standings(attempts)
     return write_page(
-        Path(folder) / "board.html",
+        folder / "board.html",
         "board.html.j2",
         title="진행 상황",
         stuck=STUCK,
@@ -88,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int | str:
     """Write the page; 0, or what went wrong, for ``SystemExit`` to print."""
     parser = argparse.ArgumentParser(prog="python -m src.classroom.board", description="수업 진행 보드")
     told = "progress.jsonl을 모은 폴더(기본: 내 outputs)"
-    parser.add_argument("folder", nargs="?", default=outputs_dir(), help=told)
+    parser.add_argument("folder", nargs="?", type=Path, default=outputs_dir(), help=told)
     try:
         print(f"진행 보드: {board_page(parser.parse_args(arguments).folder)}")
     except OSError as error:

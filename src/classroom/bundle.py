@@ -32,12 +32,10 @@ def _digest(path: Path) -> str:
 
 
 def write_manifest(folder: Path) -> None:
-    """Sizes and digests of every file below ``folder``, and the kind of machine the wheels are for."""
+    """The digests of every file below ``folder``, and the kind of machine the wheels are for."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-    sizes = {
-        p.relative_to(folder).as_posix(): {"size": p.stat().st_size, "sha256": _digest(p)} for p in files
-    }
-    text = json.dumps({**HERE, "files": sizes}, indent=1)
+    digests = {p.relative_to(folder).as_posix(): _digest(p) for p in files}
+    text = json.dumps({**HERE, "files": digests}, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
@@ -53,13 +51,10 @@ def verify(folder: Path) -> list[str]:
     if other:
         remedy = "같은 환경에서 make bundle 로 다시 만들어 주세요."
         problems.append(f"다른 환경에서 만든 번들입니다: {', '.join(other)}. {remedy}")
-    for name, entry in files.items():
-        path = folder / name
-        if not path.is_file():
+    for name, digest in files.items():
+        if not (folder / name).is_file():
             problems.append(f"{name}: 없습니다.")
-        elif (size := path.stat().st_size) != entry["size"]:
-            problems.append(f"{name}: 크기가 {entry['size']:,}바이트여야 하는데 {size:,}바이트입니다.")
-        elif _digest(path) != entry["sha256"]:
+        elif _digest(folder / name) != digest:
             problems.append(f"{name}: 내용이 손상되었습니다(SHA-256이 다릅니다).")
     return problems
 

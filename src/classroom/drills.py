@@ -175,16 +175,16 @@ def unmatched_targets() -> Drill:
 
 def out_of_memory() -> Drill:
     """A batch four times what the card holds; the advice is followed until it fits."""
-    from src.classroom.meters import SmallCard
+    from src.classroom.meters import TensorBytes
 
     rows = healthy_rows().select(range(16))
-    with SmallCard() as unlimited:
+    with TensorBytes() as unlimited:
         attempt(rows, batch_size=4, gradient_accumulation_steps=4)
     capacity = 1.25 * unlimited.peak
     tried: list[Attempt] = []
     while not tried or tried[-1].error:
         parts = 2 ** len(tried)
-        with SmallCard(capacity) as card:
+        with TensorBytes(capacity) as card:
             tried.append(attempt(rows, batch_size=16 // parts, gradient_accumulation_steps=parts))
     return Drill(
         "메모리 부족",

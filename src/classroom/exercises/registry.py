@@ -84,11 +84,9 @@ def as_number(answer: Any) -> int | float | None:
             value = float(top) / math.prod(map(float, bottom))
         else:
             value = float(answer)
+        return int(value) if int(value) == value else value  # int refuses what is not finite
     except (TypeError, ValueError, ArithmeticError):
         return None
-    if not math.isfinite(value):
-        return None
-    return int(value) if value.is_integer() else value
 
 
 def check(name: str, answer: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from src.classroom.preflight.lines import GIB, Line, fine, problem
+from src.classroom.preflight.lines import GIB, Line, judge, problem
 from src.profiles import ROOT, Profile
 from src.qlora.fitting import fit_settings
 from src.qlora.memory import RESERVED_GIB, estimate_vram
@@ -40,17 +40,23 @@ def check_gpu(profile: Profile) -> Iterator[Line]:
         yield problem("torch", f"torch를 쓸 수 없습니다({facts['error']}).")
         return
     build = f"CUDA {facts['cuda_build']}" if facts["cuda_build"] else "CPU"
-    yield fine("torch", f"{facts['torch']} ({build} 빌드)")
+    yield Line("torch", "ok", f"{facts['torch']} ({build} 빌드)")
     driver = _driver()
     if not facts["cuda"]:
         yield _no_gpu(profile, driver, facts["cuda_build"], needed)
         return
     major, minor = facts["capability"]
-    yield fine("GPU", f"{facts['device']}, 드라이버 {driver or '알 수 없음'}, 연산 능력 {major}.{minor}")
+    yield Line(
+        "GPU", "ok", f"{facts['device']}, 드라이버 {driver or '알 수 없음'}, 연산 능력 {major}.{minor}"
+    )
     if not facts["bf16"] or major < 8:
         told = f"이 GPU(연산 능력 {major}.{minor})는 bf16을 하드웨어로 계산하지 못합니다."
         yield problem("bf16", told, status="error" if needed else "warning")
-    yield _vram(profile, facts["free"] / GIB, facts["total"] / GIB)
+    free, total = facts["free"] / GIB, facts["total"] / GIB
+    need = estimate_vram(profile)["total"] + RESERVED_GIB
+    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 학습에 약 {need:.1f} GiB가 필요합니다."
+    remedy = " ".join(fit_settings(profile, total)[1]) if total < need else None
+    yield judge("VRAM", free < need, told, told, remedy)
 
 
 def _no_gpu(profile: Profile, driver: str, cuda_build: str | None, needed: bool) -> Line:
@@ -65,15 +71,6 @@ def _no_gpu(profile: Profile, driver: str, cuda_build: str | None, needed: bool)
         told = f"쓸 수 있는 GPU가 없습니다. {profile.name} 프로파일에는 필요합니다."
         return problem("GPU", told, remedy)
     return problem("GPU", "드라이버는 있지만 torch가 GPU를 쓰지 못합니다.", remedy, status="warning")
-
-
-def _vram(profile: Profile, free: float, total: float) -> Line:
-    """``free`` and ``total`` in GiB against the estimate."""
-    need = estimate_vram(profile)["total"] + RESERVED_GIB
-    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 학습에 약 {need:.1f} GiB가 필요합니다."
-    if total < need:
-        return problem("VRAM", told, " ".join(fit_settings(profile, total)[1]))
-    return problem("VRAM", told) if free < need else fine("VRAM", told)
 
 
 def _driver() -> str:
@@ -94,4 +91,4 @@ def check_four_bit(profile: Profile) -> Iterator[Line]:
     elif (error := facts["gradient_error"]) > 0.02:
         yield problem(check, f"기울기가 {error:.1%} 틀립니다. 이대로 학습하지 마세요.")
     else:
-        yield fine(check, f"순전파와 역전파가 맞습니다(기울기 오차 {error:.2%}).")
+        yield Line(check, "ok", f"순전파와 역전파가 맞습니다(기울기 오차 {error:.2%}).")

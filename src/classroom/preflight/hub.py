@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from src.classroom.preflight.lines import GIB, Line, fine, judge, problem
+from src.classroom.preflight.lines import GIB, Line, judge, problem
 from src.profiles import Profile
 from src.qlora.registry import model_shape, model_spec
 
@@ -49,7 +49,7 @@ def check_hub(profile: Profile) -> Iterator[Line]:
     yield judge("모델 파일", not cached, told, well, status="warning")
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if _reachable(endpoint):
-        yield fine("허브", f"{endpoint}에 닿습니다.")
+        yield Line("허브", "ok", f"{endpoint}에 닿습니다.")
         yield _access(spec.source)
     else:
         yield problem("허브", f"{endpoint}에 닿지 않습니다.", status="warning" if cached else "error")
@@ -79,4 +79,4 @@ def _access(repo: str) -> Line:
         code = error.response.status_code if error.response is not None else "?"
         remedy = "토큰이 만료되지 않았는지 hf auth whoami 로 확인해 주세요."
         return problem("모델 접근", f"{repo}을(를) 읽지 못했습니다(HTTP {code}, {known}).", remedy)
-    return fine("모델 접근", f"{repo}을(를) 읽을 수 있습니다({known}).")
+    return Line("모델 접근", "ok", f"{repo}을(를) 읽을 수 있습니다({known}).")

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from src.classroom.preflight.hub import cached_gib, download_gib, hub_cache
-from src.classroom.preflight.lines import GIB, Line, fine, judge, problem
+from src.classroom.preflight.lines import GIB, Line, judge, problem
 from src.profiles import ROOT, Profile
 from src.qlora.registry import model_spec
 
@@ -47,7 +47,7 @@ def check_packages(profile: Profile) -> Iterator[Line]:
         told = ", ".join(f"{name} {found}(시험한 버전 {pins[name]})" for name, found in sorted(other.items()))
         yield problem("패키지", f"시험하지 않은 버전: {told}", status="warning")
     if not missing and not other:
-        yield fine("패키지", f"{len(listed)}개 모두 시험한 버전입니다.")
+        yield Line("패키지", "ok", f"{len(listed)}개 모두 시험한 버전입니다.")
 
 
 def _plain(name: str) -> str:
@@ -99,7 +99,7 @@ def check_disk(profile: Profile) -> Iterator[Line]:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix="한글-") as file:
             file.write("쓰기 시험".encode())
-        yield fine("결과 폴더", f"{folder}에 쓸 수 있습니다.")
+        yield Line("결과 폴더", "ok", f"{folder}에 쓸 수 있습니다.")
     except OSError as error:
         yield problem("결과 폴더", f"{folder}에 쓸 수 없습니다({error.strerror or error}).")
     needs = {folder: OUTPUT_GIB}
