@@ -46,11 +46,9 @@ def verify(folder: Path) -> list[str]:
         files = manifest["files"]
     except (OSError, ValueError, KeyError) as error:
         return [f"{MANIFEST}을 읽을 수 없습니다({type(error).__name__}). 번들을 다시 복사해 주세요."]
-    problems = []
     other = [f"{k} {manifest.get(k)}(이 컴퓨터는 {v})" for k, v in HERE.items() if manifest.get(k) != v]
-    if other:
-        remedy = "같은 환경에서 make bundle 로 다시 만들어 주세요."
-        problems.append(f"다른 환경에서 만든 번들입니다: {', '.join(other)}. {remedy}")
+    remedy = "같은 환경에서 make bundle 로 다시 만들어 주세요."
+    problems = [f"다른 환경에서 만든 번들입니다: {', '.join(other)}. {remedy}"] if other else []
     for name, digest in files.items():
         if not (folder / name).is_file():
             problems.append(f"{name}: 없습니다.")

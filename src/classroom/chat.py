@@ -113,10 +113,9 @@ def build_page(chat: Chat) -> Any:
 
     def show(question: str, k: float) -> tuple[str, str, str, str]:
         reply = chat.ask(question, int(k))
-        found = [
-            f"[문서 {n}] (점수 {score:.2f}) {text}" for n, (text, score) in enumerate(reply.documents, 1)
-        ]
-        return reply.base, reply.tuned, "\n\n".join(found), reply.note
+        found = [f"(점수 {score:.2f}) {text}" for text, score in reply.documents]
+        found = "\n\n".join(f"[문서 {n}] {told}" for n, told in enumerate(found, 1))
+        return reply.base, reply.tuned, found, reply.note
 
     with gr.Blocks(analytics_enabled=False, title="베이스와 튜닝, 나란히") as page:
         gr.Markdown("## 베이스 모델과 튜닝한 모델에 같은 것을 물어 보세요")
@@ -174,10 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int | str:
     try:
         import gradio  # noqa: F401
     except ImportError as error:
-        return (
-            f"대화 페이지에는 gradio가 필요합니다({error}). 용량이 커서 기본 설치에는 들어 있지 않습니다.\n"
-            f"  {INSTALL}\n로 설치하고 다시 실행해 주세요. 네트워크가 없다면 노트북 05의 대화 셀에서 같은 것을 할 수 있습니다."
-        )
+        told = f"대화 페이지에는 gradio가 필요합니다({error}). 용량이 커서 기본 설치에는 들어 있지 않습니다.\n  {INSTALL}\n"
+        return f"{told}로 설치하고 다시 실행해 주세요. 네트워크가 없다면 노트북 05의 대화 셀에서 같은 것을 할 수 있습니다."
     if args.adapter and not (args.adapter / "adapter_config.json").is_file():
         return f"{args.adapter}에 어댑터(adapter_config.json)가 없습니다. 폴더를 확인해 주세요."
     documents: list[str] = []

@@ -49,9 +49,6 @@ def run(name: str) -> Drill:
     return drill
 
 
-# --- The drills --------------------------------------------------------------------------------------------------
-
-
 def pad_eos() -> Drill:
     """The collator for language models blanks the labels of padding, and with pad = EOS those of every EOS."""
     from transformers import DataCollatorForLanguageModeling
@@ -111,7 +108,7 @@ def wrong_template() -> Drill:
         "audit_labels(…, records)",
         (attempt(rows["train"], validation=rows["validation"]), healthy()),
         {
-            "학습하던 형식의 검증 손실": lambda a: last_loss(a, "eval_loss"),
+            "학습하던 형식의 검증 손실": practice.eval_loss,
             "실제로 묻는 형식의 검증 손실": practice.answer_loss,
         },
         "학습과 평가의 프롬프트를 모두 to_messages와 채팅 템플릿으로 만듭니다.",
@@ -139,9 +136,7 @@ def overfitting() -> Drill:
         (attempt(few, epochs=32.0, learning_rate=3e-3, eval_steps=4), healthy()),
         {
             "학습 손실의 끝": lambda a: last_loss(a, digits=4),
-            "검증 손실의 최저와 끝": lambda a: (
-                f"{a.history['eval_loss'].min():.2f}, {last_loss(a, 'eval_loss')}"
-            ),
+            "검증 손실의 최저와 끝": lambda a: f"{a.history['eval_loss'].min():.2f}, {practice.eval_loss(a)}",
         },
         f"레코드를 {len(few)}건에서 {TRAIN_RECORDS}건으로 늘리고 {TRAIN_RECORDS}건을 한 번만 훑습니다. "
         "늘릴 수 없으면 조기 종료와 가장 좋은 체크포인트를 씁니다.",
@@ -181,6 +176,7 @@ def out_of_memory() -> Drill:
     with TensorBytes() as unlimited:
         attempt(rows, batch_size=4, gradient_accumulation_steps=4)
     capacity = 1.25 * unlimited.peak
+    told = f"{capacity / 2**20:.0f} MiB 카드에서"
     tried: list[Attempt] = []
     while not tried or tried[-1].error:
         parts = 2 ** len(tried)
@@ -192,9 +188,7 @@ def out_of_memory() -> Drill:
         (tried[0], tried[-1]),
         {
             "배치 × 누적": lambda a: f"{a.profile.batch_size} × {a.profile.gradient_accumulation_steps}",
-            f"{capacity / 2**20:.0f} MiB 카드에서": lambda a: (
-                "멈춤" if a.error else f"최고 {card.peak / 2**20:.0f} MiB"
-            ),
+            told: lambda a: "멈춤" if a.error else f"최고 {card.peak / 2**20:.0f} MiB",
         },
         "조언대로 배치를 반으로, 누적을 두 배로 바꾸기를 되풀이합니다. 한 번의 갱신에 쓰는 건수는 그대로입니다.",
     )

@@ -36,7 +36,7 @@ def live_chart(seconds: float = 3.0) -> Any:
 
     class LiveChart(TrainerCallback):
         def on_train_begin(self, args, state, control, **_):
-            self.name, self.shown, self.drawn = f"loss-{id(self)}", False, time.monotonic()
+            self.name, self.shown, self.drawn = f"loss-{time.monotonic_ns()}", False, time.monotonic()
 
         def on_log(self, args, state, control, **_):
             if time.monotonic() - self.drawn > seconds:

@@ -7,7 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from src.profiles import PROFILES, Profile
@@ -80,13 +80,11 @@ def last_loss(attempt: Attempt, column: str = "loss", digits: int = 2) -> str:
     return f"{attempt.history[column].dropna().iloc[-1]:.{digits}f}"
 
 
+eval_loss = partial(last_loss, column="eval_loss")
+
+
 def attempt(
-    rows: Any = None,
-    *,
-    targets: set[str] | None = None,
-    never_stops: bool = False,
-    validation: Any = None,
-    **changes: Any,
+    rows: Any = None, validation: Any = None, targets: Any = None, never_stops: bool = False, **changes: Any
 ) -> Attempt:
     """Train ``PRACTICE`` with ``changes`` on ``rows`` (default: healthy ones); an error of ours ends up in it."""
     from src.qlora.configs import build_lora_config
@@ -178,17 +176,12 @@ def quiet() -> Iterator[str]:
     """A folder that is thrown away, and no lines but the drill's own."""
     from transformers.utils import logging
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="drill-") as folder,
-            contextlib.redirect_stdout(io.StringIO()),
-            warnings.catch_warnings(action="ignore"),
-        ):
-            yield folder
-    finally:
-        logging.set_verbosity(verbosity)
+    with contextlib.ExitStack() as stack:
+        stack.callback(logging.set_verbosity, logging.get_verbosity())
+        logging.set_verbosity_error()
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(warnings.catch_warnings(action="ignore"))
+        yield stack.enter_context(tempfile.TemporaryDirectory(prefix="drill-"))
 
 
 def mute(trainer: Any) -> Any:

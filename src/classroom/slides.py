@@ -64,17 +64,15 @@ def write_slides(source: Path, target: Path) -> int:
     return len(slides)
 
 
-def main() -> int:
+def main() -> str | None:
     profile = active_profile()
     executed = sorted((profile.output_dir / "notebooks").glob("*.ipynb"))
     if not executed:
-        print("실행한 노트북이 없습니다. 먼저 make workshop 을 실행해 주세요.")
-        return 1
+        return "실행한 노트북이 없습니다. 먼저 make workshop 을 실행해 주세요."
     for path in executed:
         count = write_slides(path, profile.output_dir / "slides" / f"{path.stem}.html")
         print(f"{path.stem}: {count}장")
     print(f"슬라이드: {profile.output_dir / 'slides'}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -66,8 +66,7 @@ def _how_many(answer: float) -> Hints:
         return float(binomtest(round(0.7 * n), n).proportion_ci(method="wilson").low)
 
     right = next(n for n in range(10, 500, 10) if low(n) > 0.5)
-    tens = isinstance(answer, int) and answer >= 10 and answer % 10 == 0
-    yield not tens, "10문항 단위의 수(10, 20, 30, …)를 적어 주세요."
+    yield answer < 10 or answer % 10, "10문항 단위의 수(10, 20, 30, …)를 적어 주세요."
     yield answer > right, f"{answer}문항도 되지만 더 적은 수도 있어요. 하한이 0.5를 넘는 첫 수를 찾아보세요."
     yield answer < right, f"{answer}문항이면 하한이 {low(answer):.3f}이라 0.5 이하예요. 문항을 늘려 보세요."
 

@@ -12,14 +12,13 @@ from src.classroom.progress import record
 # (is it this mistake?, its hint in Korean), in the order in which they are told; none holds: the answer is right.
 Hints = Iterator[tuple[Any, str]]
 Mistakes = Callable[[Any], Hints]
+Registers = Callable[[Mistakes], Mistakes]
 RIGHT, OTHER = "", math.nan  # in a table of numbers: nothing to hint at; the key that equals no number
 EXERCISES: dict[str, Mistakes] = {}
 NUMERIC: set[str] = set()  # the exercises whose check gets a finite int or float, whatever the learner wrote
 
 
-def exercise(
-    name: str, *, number: bool = False, function: str = "", choices: str = ""
-) -> Callable[[Mistakes], Mistakes]:
+def exercise(name: str, *, number: bool = False, function: str = "", choices: str = "") -> Registers:
     """Register the mistakes of the exercise ``name`` (notebook number, dash, topic: ``01-golden-count``).
 
     Args:

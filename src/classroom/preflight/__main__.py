@@ -12,7 +12,7 @@ from src.classroom.preflight import SIGNS, run_checks, verdict
 from src.profiles import PROFILES, active_profile
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int | str:
     prog = "python -m src.classroom.preflight"
     parser = argparse.ArgumentParser(prog=prog, description="이 컴퓨터의 준비 점검")
     parser.add_argument("--profile", choices=PROFILES, help="점검할 프로파일(기본: 지금 고른 것)")
@@ -23,8 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         profile = PROFILES[options.profile] if options.profile else active_profile()
     except ValueError as error:
-        print(f"{SIGNS['error']} 프로파일: {error}")
-        return 1
+        return f"{SIGNS['error']} 프로파일: {error}"
     lines = run_checks(profile)
     failed = any(line.status == "error" for line in lines)
     if options.json:

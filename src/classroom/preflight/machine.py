@@ -33,10 +33,9 @@ def check_python(profile: Profile) -> Iterator[Line]:
 
 
 def check_packages(profile: Profile) -> Iterator[Line]:
-    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    listed = re.findall(r"^([A-Za-z][\w-]*)", requirements, re.MULTILINE)
-    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    pins = {_plain(name): pin for name, pin in re.findall(r"^([\w.-]+)==(\S+)", constraints, re.MULTILINE)}
+    listed = re.findall(r"(?m)^([A-Za-z][\w-]*)", (ROOT / "requirements.txt").read_text(encoding="utf-8"))
+    pinned = re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"))
+    pins = {_plain(name): pin for name, pin in pinned}
     versions = {_plain(name): _version(name) for name in {*listed, *pins}}
     missing = [name for name in listed if not versions[_plain(name)]]
     if missing:
@@ -68,8 +67,7 @@ def check_text(profile: Profile) -> Iterator[Line]:
     yield judge("글자 인코딩", not utf8, told, "UTF-8", status="warning")
     package = importlib.util.find_spec("koreanize_matplotlib")
     font = package and Path(package.origin).parent / "fonts" / "NanumGothic.ttf"
-    there = font and font.is_file()
-    yield judge("한글 글꼴", not there, "차트에 쓸 한글 글꼴이 없습니다.", "나눔고딕")
+    yield judge("한글 글꼴", not (font and font.is_file()), "차트에 쓸 한글 글꼴이 없습니다.", "나눔고딕")
 
 
 def check_checkout(profile: Profile) -> Iterator[Line]:
