@@ -43,7 +43,7 @@ slides: .venv/.installed
 	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.slides
 
 learner: .venv/.installed
-	@$(PY) -m src.classroom.editions learner && $(PY) -m src.classroom.editions instructor
+	@$(PY) -m src.classroom.editions
 
 bundle: .venv/.installed
 	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.bundle make

@@ -4,8 +4,6 @@
 writes one HTML page.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections import defaultdict
@@ -23,13 +21,12 @@ STUCK = 3  # wrong attempts without a right one, from which on the board marks a
 SOLVED, STOPPED, TRIED = "✅", "🆘", "💡"
 
 
-def read_logs(folder: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
+def read_logs(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """(attempts in order of time, unreadable lines as ``file:line``) of every ``*progress*.jsonl`` below ``folder``.
 
     Raises:
         FileNotFoundError: no such folder.
     """
-    folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} 폴더가 없습니다. 진행 기록을 모은 폴더를 적어 주세요.")
     attempts, damaged = {}, []
@@ -41,23 +38,22 @@ def read_logs(folder: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
                 time = datetime.fromisoformat(row["time"]).timestamp()
                 if row["result"] not in (RIGHT, HINT):
                     raise ValueError(row["result"])
+                attempts[tuple(row.values())] = (time, row)  # the same file handed in twice counts once
             except (ValueError, KeyError, TypeError):
                 damaged.append(f"{path.relative_to(folder)}:{number}")
-            else:
-                attempts[tuple(row.values())] = (time, row)  # the same file handed in twice counts once
     return [row for _, row in sorted(attempts.values(), key=lambda timed: timed[0])], damaged
 
 
 def standings(attempts: Iterable[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """learner -> exercise -> ``SOLVED``, ``STOPPED`` or ``TRIED``."""
-    results: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    results: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for row in attempts:
-        results[row["learner"], row["exercise"]].append(row["result"])
-    board: dict[str, dict[str, str]] = {}
-    for (learner, exercise), told in results.items():
-        sign = SOLVED if RIGHT in told else STOPPED if len(told) >= STUCK else TRIED
-        board.setdefault(learner, {})[exercise] = sign
-    return board
+        results[row["learner"]][row["exercise"]].append(row["result"])
+
+    def sign(told: list[str]) -> str:
+        return SOLVED if RIGHT in told else STOPPED if len(told) >= STUCK else TRIED
+
+    return {learner: {name: sign(told) for name, told in own.items()} for learner, own in results.items()}
 
 
 def hardest(board: dict[str, dict[str, str]]) -> list[tuple[str, int, int, int]]:
@@ -70,12 +66,12 @@ def hardest(board: dict[str, dict[str, str]]) -> list[tuple[str, int, int, int]]
     return sorted(rows, key=lambda row: (-row[3], row[2] / row[1], row[0]))
 
 
-def board_page(folder: str | Path, path: str | Path | None = None) -> Path:
-    """Write the board of the logs below ``folder`` (default: ``folder/board.html``) and return its path."""
+def board_page(folder: Path) -> Path:
+    """Write ``folder/board.html``, the board of the logs below ``folder``, and return its path."""
     attempts, damaged = read_logs(folder)
     board = standings(attempts)
     return write_page(
-        path or Path(folder) / "board.html",
+        folder / "board.html",
         "board.html.j2",
         title="진행 상황",
         stuck=STUCK,
@@ -90,11 +86,10 @@ def board_page(folder: str | Path, path: str | Path | None = None) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int | str:
     """Write the page; 0, or what went wrong, for ``SystemExit`` to print."""
     parser = argparse.ArgumentParser(prog="python -m src.classroom.board", description="수업 진행 보드")
-    parser.add_argument("folder", nargs="?", help="progress.jsonl을 모은 폴더(기본: 내 outputs)")
-    parser.add_argument("--output", help="만들 HTML 파일(기본: 폴더의 board.html)")
-    options = parser.parse_args(arguments)
+    told = "progress.jsonl을 모은 폴더(기본: 내 outputs)"
+    parser.add_argument("folder", nargs="?", type=Path, default=outputs_dir(), help=told)
     try:
-        print(f"진행 보드: {board_page(options.folder or outputs_dir(), options.output)}")
+        print(f"진행 보드: {board_page(parser.parse_args(arguments).folder)}")
     except OSError as error:
         return str(error)
     return 0

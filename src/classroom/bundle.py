@@ -6,8 +6,6 @@ profile's model below ``hub/``. In the copy ``make workshop`` finds ``wheels/``,
 from there. Imports nothing but the standard library: it runs before anything is installed.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import platform
@@ -21,14 +19,11 @@ from pathlib import Path
 from src.profiles import ROOT, active_profile
 
 MANIFEST = "MANIFEST.json"
-
-
-def _platform() -> dict[str, str]:
-    return {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "system": platform.system(),
-        "machine": platform.machine(),
-    }
+HERE = {
+    "python": ".".join(platform.python_version_tuple()[:2]),
+    "system": platform.system(),
+    "machine": platform.machine(),
+}
 
 
 def _digest(path: Path) -> str:
@@ -36,15 +31,12 @@ def _digest(path: Path) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(folder: Path) -> Path:
-    """Sizes and digests of every file below ``folder``, and the kind of machine the wheels are for."""
+def write_manifest(folder: Path) -> None:
+    """The digests of every file below ``folder``, and the kind of machine the wheels are for."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
-    entries = {
-        p.relative_to(folder).as_posix(): {"size": p.stat().st_size, "sha256": _digest(p)} for p in files
-    }
-    path = folder / MANIFEST
-    path.write_text(json.dumps({**_platform(), "files": entries}, indent=1) + "\n", encoding="utf-8")
-    return path
+    digests = {p.relative_to(folder).as_posix(): _digest(p) for p in files}
+    text = json.dumps({**HERE, "files": digests}, indent=1)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
 def verify(folder: Path) -> list[str]:
@@ -54,19 +46,13 @@ def verify(folder: Path) -> list[str]:
         files = manifest["files"]
     except (OSError, ValueError, KeyError) as error:
         return [f"{MANIFEST}을 읽을 수 없습니다({type(error).__name__}). 번들을 다시 복사해 주세요."]
-    problems = []
-    here = _platform()
-    if other := {name: manifest.get(name) for name in here if manifest.get(name) != here[name]}:
-        told = ", ".join(f"{name} {value}(이 컴퓨터는 {here[name]})" for name, value in other.items())
-        remedy = "같은 환경에서 make bundle 로 다시 만들어 주세요."
-        problems.append(f"다른 환경에서 만든 번들입니다: {told}. {remedy}")
-    for name, entry in files.items():
-        path = folder / name
-        if not path.is_file():
+    other = [f"{k} {manifest.get(k)}(이 컴퓨터는 {v})" for k, v in HERE.items() if manifest.get(k) != v]
+    remedy = "같은 환경에서 make bundle 로 다시 만들어 주세요."
+    problems = [f"다른 환경에서 만든 번들입니다: {', '.join(other)}. {remedy}"] if other else []
+    for name, digest in files.items():
+        if not (folder / name).is_file():
             problems.append(f"{name}: 없습니다.")
-        elif (size := path.stat().st_size) != entry["size"]:
-            problems.append(f"{name}: 크기가 {entry['size']:,}바이트여야 하는데 {size:,}바이트입니다.")
-        elif _digest(path) != entry["sha256"]:
+        elif _digest(folder / name) != digest:
             problems.append(f"{name}: 내용이 손상되었습니다(SHA-256이 다릅니다).")
     return problems
 
@@ -106,20 +92,17 @@ def _copy_model(folder: Path) -> None:
     from src.classroom.preflight import hub_cache, model_folder
 
     source = model_folder(active_profile())
-    if source is None:
-        return
-    if not source.is_dir():
+    if source and source.is_dir():
+        shutil.copytree(source, folder / source.name, symlinks=True)
+    elif source:
         where = f"{source.name}이(가) 캐시({hub_cache()})에 없어"
         print(f"{where} 번들에 넣지 않았습니다. 먼저 한 번 내려받아 주세요.")
-        return
-    shutil.copytree(source, folder / source.name, symlinks=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int | str:
     """0, or what went wrong, for ``SystemExit`` to print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m src.classroom.bundle", description="네트워크 없는 교실을 위한 번들"
-    )
+    prog = "python -m src.classroom.bundle"
+    parser = argparse.ArgumentParser(prog=prog, description="네트워크 없는 교실을 위한 번들")
     parser.add_argument("action", choices=("make", "verify"))
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "outputs" / "bundle")
     options = parser.parse_args(arguments)

@@ -5,8 +5,6 @@ python -m src.classroom.chat [--adapter FOLDER] [--documents FILE] [--port 7860]
 The page (Gradio, not installed by default) is served to this machine only: no share link, no telemetry, no network.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import threading
@@ -64,21 +62,16 @@ class Chat:
         row = {"instruction": INSTRUCTION, "question": self._harmless(question), "answer": ""}
         row["context"] = [self._harmless(document) for document, _ in documents]
         note = "" if row["question"] == question else "질문에 든 제어 표시는 글자로 바꾸어 물었습니다."
-        dropped = 0
         while row["context"] and context_tokens(row, self.tokenizer) > self.profile.max_context_tokens:
             row["context"].pop()
-            dropped += 1
-        if dropped:
+        shown = documents[: len(row["context"])]
+        if dropped := len(documents) - len(shown):
             note = f"{note} 길이 한도 때문에 문서 {dropped}개를 뺐습니다.".strip()
-        shown = documents[: len(documents) - dropped]
+        messages, limit = [to_messages(row, with_answer=False)], self.profile.max_new_tokens
+        asked = self.model, self.tokenizer, messages
         try:
             with self._lock:
-                base, tuned = generate_base_and_tuned(
-                    self.model,
-                    self.tokenizer,
-                    [to_messages(row, with_answer=False)],
-                    max_new_tokens=self.profile.max_new_tokens,
-                )
+                base, tuned = generate_base_and_tuned(*asked, max_new_tokens=limit)
         except ValueError as error:  # longer than the model has room for; the message says so in Korean
             return Reply(shown, "", "", str(error))
         return Reply(shown, base[0], tuned[0], note)
@@ -98,11 +91,11 @@ def load_chat(profile: Profile, *, adapter: str | Path | None = None, documents:
     from src.qlora.configs import build_bnb_config
     from src.qlora.loading import load_base_model, load_tokenizer
 
-    if adapter is None:
-        model = pipeline.load_tuned_model(profile)
-    else:
+    if adapter:
         base = load_base_model(profile, quantization_config=build_bnb_config(profile))
         model = load_adapter(base, adapter)
+    else:
+        model = pipeline.load_tuned_model(profile)
     texts = list(documents) or held_out_documents(pipeline.load_clean_records(profile)["test"])
     texts = [mask_personal_data(text) for text in texts]  # an own file has not been through notebook 02
     return Chat(model, load_tokenizer(profile), profile, BM25Retriever(texts))
@@ -120,15 +113,13 @@ def build_page(chat: Chat) -> Any:
 
     def show(question: str, k: float) -> tuple[str, str, str, str]:
         reply = chat.ask(question, int(k))
-        found = "\n\n".join(
-            f"[문서 {n}] (점수 {score:.2f}) {text}" for n, (text, score) in enumerate(reply.documents, 1)
-        )
+        found = [f"(점수 {score:.2f}) {text}" for text, score in reply.documents]
+        found = "\n\n".join(f"[문서 {n}] {told}" for n, told in enumerate(found, 1))
         return reply.base, reply.tuned, found, reply.note
 
     with gr.Blocks(analytics_enabled=False, title="베이스와 튜닝, 나란히") as page:
-        gr.Markdown(
-            "## 베이스 모델과 튜닝한 모델에 같은 것을 물어 보세요\n같은 프롬프트, 같은 문서입니다. 답은 틀릴 수 있으니 문서와 대조하세요."
-        )
+        gr.Markdown("## 베이스 모델과 튜닝한 모델에 같은 것을 물어 보세요")
+        gr.Markdown("같은 프롬프트, 같은 문서입니다. 답은 틀릴 수 있으니 문서와 대조하세요.")
         with gr.Row():
             hint = "문서에서 찾을 수 있는 것을 물어 보세요"
             question = gr.Textbox(label="질문", placeholder=hint, max_lines=4, scale=4, min_width=NARROW)
@@ -173,9 +164,8 @@ def serve(chat: Chat, *, port: int | None = None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int | str:
     """0, or what went wrong, for ``SystemExit`` to print."""
-    parser = argparse.ArgumentParser(
-        prog="python -m src.classroom.chat", description="베이스 모델과 튜닝한 모델에 나란히 물어봅니다."
-    )
+    prog = "python -m src.classroom.chat"
+    parser = argparse.ArgumentParser(prog=prog, description="베이스 모델과 튜닝한 모델에 나란히 물어봅니다.")
     parser.add_argument("--adapter", type=Path, help="어댑터 폴더. 정하지 않으면 노트북 03의 것")
     parser.add_argument("--documents", type=Path, help="문서를 찾을 파일. 정하지 않으면 시험 질문의 문서")
     parser.add_argument("--port", type=int, help="포트. 정하지 않으면 7860부터 빈 것")
@@ -183,10 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int | str:
     try:
         import gradio  # noqa: F401
     except ImportError as error:
-        return (
-            f"대화 페이지에는 gradio가 필요합니다({error}). 용량이 커서 기본 설치에는 들어 있지 않습니다.\n"
-            f"  {INSTALL}\n로 설치하고 다시 실행해 주세요. 네트워크가 없다면 노트북 05의 대화 셀에서 같은 것을 할 수 있습니다."
-        )
+        told = f"대화 페이지에는 gradio가 필요합니다({error}). 용량이 커서 기본 설치에는 들어 있지 않습니다.\n  {INSTALL}\n"
+        return f"{told}로 설치하고 다시 실행해 주세요. 네트워크가 없다면 노트북 05의 대화 셀에서 같은 것을 할 수 있습니다."
     if args.adapter and not (args.adapter / "adapter_config.json").is_file():
         return f"{args.adapter}에 어댑터(adapter_config.json)가 없습니다. 폴더를 확인해 주세요."
     documents: list[str] = []

@@ -4,59 +4,31 @@
 ``practice.findings``: what our training raises, the label audit, and the diagnosis of the loss history.
 """
 
-from __future__ import annotations
-
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from src.classroom.practice import (
-    PRACTICE,
-    TRAIN_RECORDS,
-    Attempt,
-    answer_loss,
-    attempt,
-    findings,
-    healthy,
-    healthy_rows,
-    last_eval_loss,
-    last_loss,
-    quiet,
-    records,
-    relabelled,
-    stopped,
-    tokenizer,
-)
+from src.classroom import practice
+from src.classroom.practice import PRACTICE, TRAIN_RECORDS, Attempt, attempt, healthy, healthy_rows, last_loss
 
 # The slides' form, in which this base was not tuned.
 SLIDE_PROMPT = "문맥: {context}\n질문: {question}\n답: "
 
 
+@dataclass
 class Drill:
     """What a drill showed. ``symptoms``: (what, broken, mended); ``found`` and ``left``: the tools' words on either."""
 
-    def __init__(
-        self,
-        title: str,
-        tool: str,
-        attempts: tuple[Attempt, Attempt],
-        measures: Mapping[str, Callable[[Attempt], str]],
-        remedy: str,
-    ) -> None:
-        """``attempts``: broken, mended; both go through the same ``measures`` (what -> its text) and tools."""
-        self.title, self.tool, self.remedy = title, tool, remedy
-        self.symptoms = [(what, *map(measure, attempts)) for what, measure in measures.items()]
-        self.found, self.left = map(findings, attempts)
+    title: str
+    tool: str
+    attempts: tuple[Attempt, Attempt]  # broken, mended; both go through the same measures and tools
+    measures: dict[str, Callable[[Attempt], str]]
+    remedy: str
 
-    def show(self) -> None:
-        print(f"■ {self.title}")
-        for what, broken, mended in self.symptoms:
-            print(f"  증상   {what}: 고장 {broken} → 고친 뒤 {mended}")
-        print(f"  찾기   {self.tool}")
-        for line in "\n".join(self.found).splitlines():
-            print(f"         {line}")
-        print(f"  고치기 {self.remedy}")
-        print("  다시   " + ("\n".join(self.left) or "같은 도구가 아무것도 찾지 못했습니다."))
+    def __post_init__(self) -> None:
+        self.symptoms = [(what, *map(measure, self.attempts)) for what, measure in self.measures.items()]
+        self.found, self.left = map(practice.findings, self.attempts)
 
 
 def run(name: str) -> Drill:
@@ -66,18 +38,22 @@ def run(name: str) -> Drill:
         KeyError: there is no such drill.
     """
     drill = DRILLS[name]()
-    drill.show()
+    print(f"■ {drill.title}")
+    for what, broken, mended in drill.symptoms:
+        print(f"  증상   {what}: 고장 {broken} → 고친 뒤 {mended}")
+    print(f"  찾기   {drill.tool}")
+    for line in "\n".join(drill.found).splitlines():
+        print(f"         {line}")
+    print(f"  고치기 {drill.remedy}")
+    print("  다시   " + ("\n".join(drill.left) or "같은 도구가 아무것도 찾지 못했습니다."))
     return drill
-
-
-# --- The drills --------------------------------------------------------------------------------------------------
 
 
 def pad_eos() -> Drill:
     """The collator for language models blanks the labels of padding, and with pad = EOS those of every EOS."""
     from transformers import DataCollatorForLanguageModeling
 
-    trap = copy.deepcopy(tokenizer())
+    trap = copy.deepcopy(practice.tokenizer())
     trap.pad_token = trap.eos_token
     collator = DataCollatorForLanguageModeling(trap, mlm=False)
 
@@ -89,8 +65,8 @@ def pad_eos() -> Drill:
     return Drill(
         "pad_token = eos_token",
         "audit_labels",
-        (attempt(relabelled(blanked), never_stops=True), attempt(never_stops=True)),
-        {"학습 손실의 끝": last_loss, "스스로 멈춘 답": stopped},
+        (attempt(practice.relabelled(blanked), never_stops=True), attempt(never_stops=True)),
+        {"학습 손실의 끝": last_loss, "스스로 멈춘 답": practice.stopped},
         "토크나이저의 패딩 토큰을 그대로 쓰고, 라벨은 tokenize_records로 만듭니다.",
     )
 
@@ -105,11 +81,11 @@ def full_text() -> Drill:
     return Drill(
         "전체 글에 손실",
         "audit_labels",
-        (attempt(relabelled(lambda row: row["input_ids"])), healthy()),
+        (attempt(practice.relabelled(lambda row: row["input_ids"])), healthy()),
         {
             "학습 손실의 끝(좋아 보입니다)": last_loss,
             "손실에서 답의 몫(토큰)": answers_share,
-            "답만의 검증 손실": answer_loss,
+            "답만의 검증 손실": practice.answer_loss,
         },
         "프롬프트 자리의 라벨을 -100으로 바꿉니다(tokenize_records).",
     )
@@ -121,17 +97,20 @@ def wrong_template() -> Drill:
 
     def by_hand(record: Any) -> dict[str, list[int]]:
         text = SLIDE_PROMPT.format(context=" ".join(record.context), question=record.question)
-        prompt, answer = tokenizer()([text, record.answer], add_special_tokens=False)["input_ids"]
-        answer = [*answer, tokenizer().eos_token_id]
+        prompt, answer = practice.tokenizer()([text, record.answer], add_special_tokens=False)["input_ids"]
+        answer = [*answer, practice.tokenizer().eos_token_id]
         ids = prompt + answer
         return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": [-100] * len(prompt) + answer}
 
-    rows = {name: Dataset.from_list([by_hand(r) for r in part]) for name, part in records().items()}
+    rows = {name: Dataset.from_list([by_hand(r) for r in part]) for name, part in practice.records().items()}
     return Drill(
         "틀린 채팅 템플릿",
         "audit_labels(…, records)",
         (attempt(rows["train"], validation=rows["validation"]), healthy()),
-        {"학습하던 형식의 검증 손실": last_eval_loss, "실제로 묻는 형식의 검증 손실": answer_loss},
+        {
+            "학습하던 형식의 검증 손실": practice.eval_loss,
+            "실제로 묻는 형식의 검증 손실": practice.answer_loss,
+        },
         "학습과 평가의 프롬프트를 모두 to_messages와 채팅 템플릿으로 만듭니다.",
     )
 
@@ -157,7 +136,7 @@ def overfitting() -> Drill:
         (attempt(few, epochs=32.0, learning_rate=3e-3, eval_steps=4), healthy()),
         {
             "학습 손실의 끝": lambda a: last_loss(a, digits=4),
-            "검증 손실의 최저와 끝": lambda a: f"{a.history['eval_loss'].min():.2f}, {last_eval_loss(a)}",
+            "검증 손실의 최저와 끝": lambda a: f"{a.history['eval_loss'].min():.2f}, {practice.eval_loss(a)}",
         },
         f"레코드를 {len(few)}건에서 {TRAIN_RECORDS}건으로 늘리고 {TRAIN_RECORDS}건을 한 번만 훑습니다. "
         "늘릴 수 없으면 조기 종료와 가장 좋은 체크포인트를 씁니다.",
@@ -171,11 +150,11 @@ def unmatched_targets() -> Drill:
     from src.qlora.adapters import trainable_parameters
     from src.qlora.loading import load_base_model
 
-    asked, right = ("q_proj", "k_proj", "v_proj", "out_proj"), ("q_proj", "k_proj", "v_proj", "o_proj")
+    asked, right = {"q_proj", "k_proj", "v_proj", "out_proj"}, {"q_proj", "k_proj", "v_proj", "o_proj"}
 
-    def by_peft_alone(names: Sequence[str]) -> str:
-        config = LoraConfig(r=PRACTICE.lora_r, target_modules=list(names), task_type="CAUSAL_LM")
-        with quiet():
+    def by_peft_alone(names: set[str]) -> str:
+        config = LoraConfig(r=PRACTICE.lora_r, target_modules=names, task_type="CAUSAL_LM")
+        with practice.quiet():
             model = get_peft_model(load_base_model(PRACTICE), config)
         return f"{trainable_parameters(model)[0]:,}개"
 
@@ -191,28 +170,25 @@ def unmatched_targets() -> Drill:
 
 def out_of_memory() -> Drill:
     """A batch four times what the card holds; the advice is followed until it fits."""
-    from src.classroom.meters import SmallCard
+    from src.classroom.meters import TensorBytes
 
     rows = healthy_rows().select(range(16))
-    with SmallCard() as unlimited:
+    with TensorBytes() as unlimited:
         attempt(rows, batch_size=4, gradient_accumulation_steps=4)
     capacity = 1.25 * unlimited.peak
+    told = f"{capacity / 2**20:.0f} MiB 카드에서"
     tried: list[Attempt] = []
     while not tried or tried[-1].error:
-        accumulation = 2 ** len(tried)
-        with SmallCard(capacity) as card:
-            tried.append(
-                attempt(rows, batch_size=16 // accumulation, gradient_accumulation_steps=accumulation)
-            )
+        parts = 2 ** len(tried)
+        with TensorBytes(capacity) as card:
+            tried.append(attempt(rows, batch_size=16 // parts, gradient_accumulation_steps=parts))
     return Drill(
         "메모리 부족",
         "OutOfMemory(explain_out_of_memory)",
         (tried[0], tried[-1]),
         {
             "배치 × 누적": lambda a: f"{a.profile.batch_size} × {a.profile.gradient_accumulation_steps}",
-            f"{capacity / 2**20:.0f} MiB 카드에서": lambda a: (
-                "멈춤" if a.error else f"최고 {card.peak / 2**20:.0f} MiB"
-            ),
+            told: lambda a: "멈춤" if a.error else f"최고 {card.peak / 2**20:.0f} MiB",
         },
         "조언대로 배치를 반으로, 누적을 두 배로 바꾸기를 되풀이합니다. 한 번의 갱신에 쓰는 건수는 그대로입니다.",
     )

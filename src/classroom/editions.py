@@ -6,12 +6,8 @@ instructor's has the solutions filled in and open, and the notes in sight. Code 
 in all three.
 """
 
-from __future__ import annotations
-
-import argparse
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import nbformat
 
@@ -22,7 +18,6 @@ EDITIONS = ("learner", "instructor")
 NOTE = re.compile(r"\n*<!--\s*강사:\s*(.*?)\s*-->", re.DOTALL)
 FOLDED = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
 ANSWER = re.compile(r"^my_answer = None.*$", re.MULTILINE)
-CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def make_edition(notebook: nbformat.NotebookNode, edition: str) -> nbformat.NotebookNode:
@@ -56,34 +51,21 @@ def _solution(cells: Sequence[nbformat.NotebookNode], position: int) -> str | No
     """The folded code after an exercise cell; None where ``position`` is no exercise."""
     if not re.search(r'^check\("', cells[position].source, re.MULTILINE):
         return None
-    for cell in cells[position + 1 : position + 3]:
-        if cell.cell_type == "markdown" and (folded := FOLDED.search(cell.source)):
-            code = CODE.search(folded[2])
-            return code[1].rstrip() if code else None
-    return None
+    after = "\n".join(c.source for c in cells[position + 1 : position + 3] if c.cell_type == "markdown")
+    code = re.search(r"<details>.*?```python\n(.*?)```", after, re.DOTALL)
+    return code and code[1].rstrip()
 
 
-def write_editions(edition: str, folder: Path) -> list[Path]:
-    """Write every notebook's ``edition`` below ``folder``, in the same two folders, and return the paths."""
-    paths = []
-    for source in NOTEBOOKS:
-        path = folder / source.relative_to(ROOT)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(make_edition(nbformat.read(source, as_version=4), edition), path)
-        paths.append(path)
-    return paths
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m src.classroom.editions", description="수강생판과 강사판")
-    parser.add_argument("edition", choices=EDITIONS)
-    parser.add_argument("--output", type=Path, help="쓸 폴더(기본: outputs/editions/<판>)")
-    options = parser.parse_args(arguments)
-    folder = options.output or ROOT / "outputs" / "editions" / options.edition
-    paths = write_editions(options.edition, folder)
-    print(f"노트북 {len(paths)}개: {folder}")
-    return 0
+def main() -> None:
+    """Write every notebook's editions below ``outputs/editions/<edition>``, in the same two folders."""
+    for edition in EDITIONS:
+        folder = ROOT / "outputs" / "editions" / edition
+        for source in NOTEBOOKS:
+            path = folder / source.relative_to(ROOT)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(make_edition(nbformat.read(source, as_version=4), edition), path)
+        print(f"노트북 {len(NOTEBOOKS)}개: {folder}")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -1,15 +1,16 @@
-"""The first lines of every notebook: what runs here, and a way to show the source of what it calls."""
-
-from __future__ import annotations
+"""What every notebook shows: its first line, tables whose sentences read from the left (a notebook's own style puts
+every cell to the right), and the source of what it calls."""
 
 import inspect
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from numbers import Number
 from typing import Any
 
-from src.classroom.text_tables import read_from_the_left, show_table
 from src.profiles import Profile
 
-__all__ = ["hello", "show_source", "show_table"]
+TEXT = "text-align: left; max-width: 24em; word-break: keep-all; overflow-wrap: break-word"
+ROWS_ALONE = "rows_alone"  # in a frame's attrs: all of its rows and texts, and no index
 
 
 def hello(profile: Profile) -> None:
@@ -20,9 +21,8 @@ def hello(profile: Profile) -> None:
 
     read_from_the_left()
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
-    versions = ", ".join(
-        f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "bitsandbytes")
-    )
+    packages = ("torch", "transformers", "peft", "bitsandbytes")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
     print(f"프로파일 {profile.name} · 모델 {model_spec(profile).source} · 장치 {device} · {versions}")
 
 
@@ -31,3 +31,62 @@ def show_source(function: Any) -> Any:
     from IPython.display import Code
 
     return Code(inspect.getsource(function), language="python")
+
+
+def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> Any:
+    """``rows`` as a table without an index: text to the left, numbers to the right, with thousands separators."""
+    import pandas as pd
+
+    shown = [[f"{v:,}" if type(v) in (int, float) else str(v) for v in row] for row in rows]
+    frame = pd.DataFrame(shown, columns=list(columns))
+    frame.attrs[ROWS_ALONE] = True
+    return frame
+
+
+def numeric(values: Iterable[Any]) -> bool:
+    """Whether a column holds numbers alone: int, float, or a text without any letter ("+12", "[0.1, 0.3]", "–")."""
+    return all(
+        (isinstance(value, Number) and not isinstance(value, bool)) or not any(map(str.isalpha, str(value)))
+        for value in values
+    )
+
+
+def frame_html(frame: Any) -> str | None:
+    """A pandas table as pandas shows it, columns with text to the left and wrapping, numbers to the right. The
+    index's name stands in the header's first cell, not in a row of its own. None where pandas shows no HTML."""
+    import pandas as pd
+
+    count, shown_columns = frame.shape[1], pd.get_option("display.max_columns")
+    if frame.attrs.get(ROWS_ALONE):
+        with pd.option_context("display.max_colwidth", None):
+            # A formatter of ours: pandas' own writes a line break as two letters.
+            page = frame.to_html(index=False, notebook=True, formatters=[str] * count)
+        seen, labels = frame, False
+    else:
+        if frame.index.nlevels == 1 and frame.columns.names == [None]:
+            frame = frame.rename_axis(index=None, columns=frame.index.name)
+        page = frame._repr_html_()
+        if page is None or count > (shown_columns or count):  # some columns are left out
+            return page
+        seen = frame.head(pd.get_option("display.max_rows"))
+        rows = (row if isinstance(row, tuple) else (row,) for row in seen.index)
+        labels = not numeric(label for row in rows for label in row)
+    text = [count - place for place in range(count) if not numeric(seen.iloc[:, place])]
+    # Counted from the right: of an index with several levels a row may leave cells out.
+    places = [*map(str, text), *([f"n+{count + 1}"] if labels else [])]
+    if not places:
+        return page
+    name = f"text-{count}-{'-'.join(map(str, text))}{'-labels' * labels}"
+    left = ", ".join(f".{name} :is(th, td):nth-last-child({place})" for place in places)
+    style = f".{name} :is(th, td) {{text-align: right; word-break: keep-all}} {left} {{{TEXT}}}"
+    return f'<style>{style}</style><div class="{name}">{page}</div>'
+
+
+def read_from_the_left() -> None:
+    """From now on this kernel shows pandas tables as ``frame_html`` does; nothing outside a notebook."""
+    from IPython import get_ipython
+
+    if shell := get_ipython():
+        import pandas as pd
+
+        shell.display_formatter.formatters["text/html"].for_type(pd.DataFrame, frame_html)

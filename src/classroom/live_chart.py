@@ -1,7 +1,5 @@
 """The loss, drawn while it falls: a Trainer callback that redraws one picture in the notebook."""
 
-from __future__ import annotations
-
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +36,7 @@ def live_chart(seconds: float = 3.0) -> Any:
 
     class LiveChart(TrainerCallback):
         def on_train_begin(self, args, state, control, **_):
-            self.handle, self.drawn = None, time.monotonic()
+            self.name, self.shown, self.drawn = f"loss-{time.monotonic_ns()}", False, time.monotonic()
 
         def on_log(self, args, state, control, **_):
             if time.monotonic() - self.drawn > seconds:
@@ -49,10 +47,7 @@ def live_chart(seconds: float = 3.0) -> Any:
 
         def draw(self, state):
             figure = draw_history(loss_history(SimpleNamespace(state=state)))
-            if self.handle is None:
-                self.handle = display(figure, display_id=True)
-            else:
-                self.handle.update(figure)
-            self.drawn = time.monotonic()
+            display(figure, display_id=self.name, update=self.shown)
+            self.shown, self.drawn = True, time.monotonic()
 
     return LiveChart()

@@ -1,7 +1,5 @@
 """Bytes that can be counted on any machine: what autograd keeps, and all tensors alive."""
 
-from __future__ import annotations
-
 import weakref
 from typing import Any
 
@@ -14,11 +12,12 @@ class TensorBytes(TorchDispatchMode):
     """``with TensorBytes() as meter: …`` and then ``meter.peak``: bytes of the tensors made within, at their most.
 
     Each storage counts once, from the operation that made it until it is freed; libraries and Python do not count.
+    With a ``capacity`` in bytes it is a pretended card, which refuses what does not fit as CUDA would.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: float = float("inf")) -> None:
         super().__init__()
-        self.held = self.peak = 0
+        self.capacity, self.held, self.peak = capacity, 0, 0
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -30,6 +29,9 @@ class TensorBytes(TorchDispatchMode):
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
         if key not in self._known:
+            if self.held + size > self.capacity:
+                asked = f"Tried to allocate {size / 2**20:.2f} MiB. (연습용 카드)"
+                raise torch.OutOfMemoryError(f"CUDA out of memory. {asked}")
             self._known.add(key)
             self.held += size
             self.peak = max(self.peak, self.held)
@@ -38,40 +40,3 @@ class TensorBytes(TorchDispatchMode):
     def _free(self, key: int, size: int) -> None:
         self._known.discard(key)
         self.held -= size
-
-
-class SmallCard:
-    """A pretended card: refuses once the tensors kept for the backward pass need more than ``capacity`` bytes.
-
-    Real on any machine, since autograd itself hands over what it keeps; the peak is ``peak``.
-    """
-
-    def __init__(self, capacity: float = float("inf")) -> None:
-        self.capacity, self.held, self.peak = capacity, 0, 0
-
-    def __enter__(self) -> SmallCard:
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(
-            lambda t: _Kept(self, t), lambda kept: kept.tensor
-        )
-        self._hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._hooks.__exit__(*error)
-
-
-class _Kept:
-    """A tensor that autograd keeps; its bytes are given back when autograd lets go of it."""
-
-    def __init__(self, card: SmallCard, tensor: Any) -> None:
-        self.card, self.tensor, self.size = card, tensor, 0
-        if card.held + tensor.nbytes > card.capacity:
-            raise torch.OutOfMemoryError(
-                f"CUDA out of memory. Tried to allocate {tensor.nbytes / 2**20:.2f} MiB. (연습용 카드)"
-            )
-        self.size = tensor.nbytes
-        card.held += self.size
-        card.peak = max(card.peak, card.held)
-
-    def __del__(self) -> None:
-        self.card.held -= self.size

@@ -1,15 +1,13 @@
 """Short trainings on the tiny base, for drills and demonstrations: the same few records, seconds each."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import random
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from src.profiles import PROFILES, Profile
@@ -82,62 +80,47 @@ def last_loss(attempt: Attempt, column: str = "loss", digits: int = 2) -> str:
     return f"{attempt.history[column].dropna().iloc[-1]:.{digits}f}"
 
 
-def last_eval_loss(attempt: Attempt) -> str:
-    return last_loss(attempt, "eval_loss")
+eval_loss = partial(last_loss, column="eval_loss")
 
 
 def attempt(
-    rows: Any = None,
-    *,
-    targets: Sequence[str] = (),
-    never_stops: bool = False,
-    validation: Any = None,
-    **changes: Any,
+    rows: Any = None, validation: Any = None, targets: Any = None, never_stops: bool = False, **changes: Any
 ) -> Attempt:
     """Train ``PRACTICE`` with ``changes`` on ``rows`` (default: healthy ones); an error of ours ends up in it."""
-    from src.qlora.adapters import attach_adapter
-    from src.qlora.configs import build_bnb_config, build_lora_config
+    from src.qlora.configs import build_lora_config
     from src.qlora.fitting import OutOfMemory
-    from src.qlora.loading import load_base_model
-    from src.training.build import build_trainer, loss_history
+    from src.training.build import loss_history
 
     profile = replace(PRACTICE, **changes)
-    result = Attempt(profile, healthy_rows() if rows is None else rows)
+    result = Attempt(profile, rows or healthy_rows())
     config = build_lora_config(profile)
     if targets:
-        config.target_modules = set(targets)
+        config.target_modules = targets
     with quiet() as folder:
-        base = load_base_model(profile, quantization_config=build_bnb_config(profile))
-        if never_stops:
-            base.get_output_embeddings().register_forward_hook(_lower_eos)
         try:
-            result.model = attach_adapter(base, profile, config)
-            trainer = build_trainer(
-                result.model,
-                tokenizer(),
-                result.rows,
-                validation or healthy_rows("validation"),
-                profile,
-                folder,
-            )
-            mute(trainer)
+            trainer = short_trainer(folder, result.rows, validation, profile, config)
+            if never_stops:
+                trainer.model.get_output_embeddings().register_forward_hook(_lower_eos)
             trainer.train()
-            result.history = loss_history(trainer)
+            result.model, result.history = trainer.model, loss_history(trainer)
         except (ValueError, OutOfMemory) as error:
             result.error = error
     return result
 
 
-def short_trainer(folder: str, count: int = 48) -> Any:
-    """A fresh adapter on a fresh base, and the trainer that will train it on ``count`` healthy records."""
+def short_trainer(
+    folder: str, rows: Any = None, validation: Any = None, profile: Profile = PRACTICE, config: Any = None
+) -> Any:
+    """A fresh adapter on a fresh base, and the trainer that will train it on ``rows`` (default: 48 healthy ones)."""
     from src.qlora.adapters import attach_adapter
     from src.qlora.configs import build_bnb_config
     from src.qlora.loading import load_base_model
     from src.training.build import build_trainer
 
-    base = load_base_model(PRACTICE, quantization_config=build_bnb_config(PRACTICE))
-    model, rows = attach_adapter(base, PRACTICE), healthy_rows().select(range(count))
-    return mute(build_trainer(model, tokenizer(), rows, healthy_rows("validation"), PRACTICE, folder))
+    base = load_base_model(profile, quantization_config=build_bnb_config(profile))
+    model = attach_adapter(base, profile, config)
+    rows, asked = rows or healthy_rows().select(range(48)), validation or healthy_rows("validation")
+    return mute(build_trainer(model, tokenizer(), rows, asked, profile, folder))
 
 
 @cache
@@ -157,11 +140,8 @@ def short_records(split: str, count: int) -> list:
 @cache
 def records() -> dict[str, list]:
     """A few of them, always the same."""
-    pools = {"train": (800, TRAIN_RECORDS), "validation": (60, VALIDATION_RECORDS)}
-    return {
-        name: random.Random(0).sample(short_records(name, pool), count)
-        for name, (pool, count) in pools.items()
-    }
+    pools = (("train", 800, TRAIN_RECORDS), ("validation", 60, VALIDATION_RECORDS))
+    return {name: random.Random(0).sample(short_records(name, pool), count) for name, pool, count in pools}
 
 
 @cache
@@ -196,18 +176,12 @@ def quiet() -> Iterator[str]:
     """A folder that is thrown away, and no lines but the drill's own."""
     from transformers.utils import logging
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="drill-") as folder,
-            contextlib.redirect_stdout(io.StringIO()),
-            warnings.catch_warnings(),
-        ):
-            warnings.simplefilter("ignore")
-            yield folder
-    finally:
-        logging.set_verbosity(verbosity)
+    with contextlib.ExitStack() as stack:
+        stack.callback(logging.set_verbosity, logging.get_verbosity())
+        logging.set_verbosity_error()
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(warnings.catch_warnings(action="ignore"))
+        yield stack.enter_context(tempfile.TemporaryDirectory(prefix="drill-"))
 
 
 def mute(trainer: Any) -> Any:

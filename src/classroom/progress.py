@@ -3,8 +3,6 @@
 The file stays on the learner's machine until it is handed in; ``board.py`` makes the class's page of such files.
 """
 
-from __future__ import annotations
-
 import getpass
 import json
 import os
@@ -34,15 +32,12 @@ def set_learner(name: str) -> None:
 
 def learner() -> str:
     """``WORKSHOP_LEARNER``, else the name that ``set_learner`` kept, else the account's."""
-    try:
-        kept = json.loads((outputs_dir() / "learner.json").read_text(encoding="utf-8"))["learner"]
-    except (OSError, ValueError, KeyError, TypeError):
-        kept = ""
-    try:
-        account = getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        account = "이름 없음"
-    return os.environ.get("WORKSHOP_LEARNER") or kept or account
+    name = "이름 없음"
+    with suppress(KeyError, OSError, ImportError):
+        name = getpass.getuser()
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        name = json.loads((outputs_dir() / "learner.json").read_text(encoding="utf-8"))["learner"]
+    return os.environ.get("WORKSHOP_LEARNER") or name
 
 
 def record(exercise: str, right: bool) -> None:

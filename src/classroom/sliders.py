@@ -1,7 +1,5 @@
 """Sliders over a picture, where widgets work; a notebook draws still pictures with the same function beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,13 +15,10 @@ def sliders(draw: Callable[..., Any], **choices: Sequence[Any]) -> None:
     except ImportError:
         print(f"슬라이더({names})에는 ipywidgets 패키지가 필요해요. 지금은 아래 그림을 보세요.")
         return
-    print(
-        f"슬라이더({names})는 JupyterLab에서 이 셀을 실행하면 움직여요. 저장된 페이지에서는 아래 그림을 보세요."
-    )
-    interact(
-        draw,
-        **{
-            name: SelectionSlider(options=list(values), description=name, continuous_update=False)
-            for name, values in choices.items()
-        },
-    )
+    told = "JupyterLab에서 이 셀을 실행하면 움직여요. 저장된 페이지에서는 아래 그림을 보세요."
+    print(f"슬라이더({names})는 {told}")
+    moved = {
+        name: SelectionSlider(options=list(values), description=name, continuous_update=False)
+        for name, values in choices.items()
+    }
+    interact(draw, **moved)

@@ -1,50 +1,40 @@
 """Slides from the executed notebooks: one HTML file each, readable from the back of a room, with no network.
 
-``python -m src.classroom.slides`` takes the executed notebooks that ``src.classroom.run`` left. A heading starts a
+``python -m src.classroom.slides`` takes the active profile's notebooks that ``src.classroom.run`` left. A heading starts a
 slide; prose, tables and charts are shown, code is folded; the arrow keys turn the pages.
 """
 
-from __future__ import annotations
-
-import argparse
 import re
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nbformat
 from markupsafe import Markup
 
-from src.profiles import PROFILES, active_profile
+from src.profiles import active_profile
 from src.templates import write_page
 
 MAX_OUTPUT = 1200  # characters of printed output that still fit on a slide
 
 
-def slides_of(notebook: nbformat.NotebookNode) -> Iterator[Markup]:
+def slides_of(notebook: nbformat.NotebookNode) -> list[Markup]:
     """HTML of each slide, in order. A chart or a long text starts a slide of its own under the same heading."""
-    heading, parts = "", []
+    heading, slides = "", [[]]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            for block in re.split(r"(?m)^(?=#{1,3} )", cell.source):
-                if not block.strip():
-                    continue
+            for block in filter(str.strip, re.split(r"(?m)^(?=#{1,3} )", cell.source)):
                 if starts := re.match(r"#{1,3} .*", block):
-                    if parts:
-                        yield Markup("\n").join(parts)
-                    heading, parts = starts[0], []
-                elif sum(map(len, parts)) > 1500:
-                    yield Markup("\n").join(parts)
-                    parts = [_prose(heading)]
-                parts.append(_prose(block))
+                    heading = starts[0]
+                    slides.append([])
+                elif sum(map(len, slides[-1])) > 1500:
+                    slides.append([_prose(heading)])
+                slides[-1].append(_prose(block))
         elif cell.cell_type == "code":
             shown = [text for output in cell.get("outputs", []) if (text := _output(output))]
-            if any("<img" in text or "<table" in text for text in shown) and sum(map(len, parts)) > 600:
-                yield Markup("\n").join(parts)
-                parts = [_prose(heading)]
+            if any("<img" in text or "<table" in text for text in shown) and sum(map(len, slides[-1])) > 600:
+                slides.append([_prose(heading)])
             folded = Markup("<details><summary>코드</summary><pre>{}</pre></details>").format(cell.source)
-            parts += [*shown, folded]
-    if parts:
-        yield Markup("\n").join(parts)
+            slides[-1] += [*shown, folded]
+    return [Markup("\n").join(parts) for parts in slides if parts]
 
 
 def _prose(text: str) -> Markup:
@@ -56,7 +46,6 @@ def _prose(text: str) -> Markup:
 
 
 def _output(output: nbformat.NotebookNode) -> Markup:
-    text = output.get("text", "") if output.get("name") == "stdout" else ""
     data = output.get("data", {})
     if "application/vnd.jupyter.widget-view+json" in data:  # lives in a kernel; its static picture follows
         return Markup()
@@ -64,33 +53,26 @@ def _output(output: nbformat.NotebookNode) -> Markup:
         return Markup('<img alt="차트" src="data:image/png;base64,{}">').format(data["image/png"].strip())
     if "text/html" in data:
         return Markup("".join(data["text/html"]))
-    text = text or "".join(data.get("text/plain", ""))
+    text = output.text if output.get("name") == "stdout" else "".join(data.get("text/plain", ""))
     return Markup("<pre>{}</pre>").format(text[:MAX_OUTPUT]) if text else Markup()
 
 
 def write_slides(source: Path, target: Path) -> int:
     """Write ``source``'s slides as one page; returns how many there are."""
-    slides = list(slides_of(nbformat.read(source, as_version=4)))
+    slides = slides_of(nbformat.read(source, as_version=4))
     write_page(target, "slides.html.j2", title=source.stem, slides=slides)
     return len(slides)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m src.classroom.slides", description="실행한 노트북으로 만드는 슬라이드"
-    )
-    parser.add_argument("--profile", choices=PROFILES)
-    options = parser.parse_args(arguments)
-    profile = PROFILES[options.profile] if options.profile else active_profile()
+def main() -> str | None:
+    profile = active_profile()
     executed = sorted((profile.output_dir / "notebooks").glob("*.ipynb"))
     if not executed:
-        print("실행한 노트북이 없습니다. 먼저 make workshop 을 실행해 주세요.")
-        return 1
+        return "실행한 노트북이 없습니다. 먼저 make workshop 을 실행해 주세요."
     for path in executed:
         count = write_slides(path, profile.output_dir / "slides" / f"{path.stem}.html")
         print(f"{path.stem}: {count}장")
     print(f"슬라이드: {profile.output_dir / 'slides'}")
-    return 0
 
 
 if __name__ == "__main__":

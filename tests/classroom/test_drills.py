@@ -57,20 +57,17 @@ def test_every_drill_is_tested_by_name():
     assert [name for name, _ in names] == list(drills.DRILLS)
 
 
-def test_the_small_card_counts_what_autograd_keeps_and_lets_go_of():
+def test_a_card_of_a_capacity_refuses_what_does_not_fit():
     x = torch.randn(1000, requires_grad=True)
-    with meters.SmallCard() as card:
-        y = (x * x).sum()  # keeps x twice
-        assert card.held == 2 * x.nbytes
-        y.backward()
+    with meters.TensorBytes(capacity=1.5 * x.nbytes) as card:
+        y = x * x  # kept for the backward pass of the next
+        with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
+            y * y
+        assert card.held == y.nbytes  # what was refused does not count
         del y
         gc.collect()
-    assert (card.held, card.peak) == (0, 2 * x.nbytes)
-    with (
-        meters.SmallCard(capacity=x.nbytes) as card,
-        pytest.raises(torch.OutOfMemoryError, match="out of memory"),
-    ):
-        (x * x).sum()
+        x * x  # fits again
+    assert card.peak == x.nbytes
 
 
 def history(losses, evals=(), every=2):
@@ -147,7 +144,7 @@ def test_evaluation_without_gathered_logits_does_not_grow_with_its_records(tmp_p
     """Peak bytes of tensors at 1, 4 and 16 times the records, against Trainer's gathering for compute_metrics."""
     from datasets import concatenate_datasets
 
-    trainer = practice.short_trainer(str(tmp_path), count=4)
+    trainer = practice.short_trainer(str(tmp_path), practice.healthy_rows().select(range(4)))
     trainer.args.per_device_eval_batch_size = 2
     row = practice.healthy_rows().select([0] * 2)
     peaks = {}

@@ -1,7 +1,5 @@
 """Exercises of notebook 00: LoRA, quantization, the training's options, and the quiz at its end."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from src.classroom.exercises.registry import OTHER, RIGHT, Hints, exercise, number_exercises
@@ -55,11 +53,9 @@ def _rank(rank: Any) -> Hints:
     hint = "[4, 3]을 r=1로 자르면 3이 남고 전체의 크기는 5라서 오차가 0.6이에요. 0.5를 넘으니 더 큰 r이 필요해요. "
     yield half == 1, hint + "제곱을 더한 뒤 제곱근을 씌웠는지 확인해 보세요."
     yield half != 2, f"[4, 3]과 0.5에서 2가 나와야 하는데 {half!r}이(가) 나왔어요."
-    hint = "오차를 100%까지 허용하면 아무것도 남기지 않는 r=0으로 충분해요. r을 0부터 찾아 보세요."
-    yield rank(s, 1.0) != 0, hint
+    yield rank(s, 1.0) != 0, "오차를 100%까지 허용하면 r=0으로 충분해요. r을 0부터 찾아 보세요."
     yield rank(s, 0.6) != 1, "r=1의 오차가 꼭 0.6이에요. '이하'이므로 같을 때도 인정해 주세요."
-    hint = "오차를 허용하지 않으면 특이값을 모두 남겨야 해요. r이 len(s)일 때까지 찾아 보세요."
-    yield rank(s, 0.0) != 2, hint
+    yield rank(s, 0.0) != 2, "오차를 허용하지 않으면 특이값을 모두 남겨야 해요. r을 len(s)까지 찾아 보세요."
 
 
 QUIZ = {1: "가", 2: "다", 3: "나", 4: "나", 5: "가", 6: "다", 7: "나"}

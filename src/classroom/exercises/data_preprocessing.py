@@ -1,10 +1,8 @@
 """Exercises of notebook 01: encodings, leaks between splits, distractors, the share of golden documents."""
 
-from __future__ import annotations
-
 from typing import Any
 
-from src.classroom.exercises.registry import Hints, exercise, letters
+from src.classroom.exercises.registry import Hints, exercise
 
 
 @exercise("01-decode", function="바이트를 받아 글자를")
@@ -14,8 +12,7 @@ def _decode(decode: Any) -> Hints:
     misread = any(decode(text.encode("utf-8")) != text for text in ("무게", "질문", text))
     yield misread, "UTF-8 바이트를 잘못 읽었어요. 느슨한 cp949보다 utf-8-sig를 먼저 시도해야 해요."
     with_bom = decode(text.encode("utf-8-sig"))
-    hint = "맨 앞에 BOM(U+FEFF)이 남았어요. 'utf-8' 대신 'utf-8-sig'로 읽어 보세요."
-    yield with_bom == "\ufeff" + text, hint
+    yield with_bom == "\ufeff" + text, "앞에 BOM(U+FEFF)이 남았어요. 'utf-8' 대신 'utf-8-sig'로 읽어 보세요."
     yield with_bom != text, "BOM이 붙은 UTF-8을 잘못 읽었어요. 'utf-8-sig'를 먼저 시도해 보세요."
     try:
         cp949 = decode(text.encode("cp949"))
@@ -36,22 +33,17 @@ def _leak(leak: Any) -> Hints:
     yield rate == 3, "개수를 돌려주었어요. 시험 질문의 수로 나누어 주세요."
     yield rate == 75, "퍼센트가 아니라 0과 1 사이의 비율로 돌려주세요."
     yield rate == 0.5, "시험 문서를 set으로 바꾸어 세었어요. 같은 문서를 묻는 질문도 하나하나 세어야 해요."
-    hint = "분모나 방향을 확인해 주세요. 시험 질문 가운데 학습에서 본 것의 비율이에요."
-    yield rate in (0.25, 0.2, 0.6), hint
+    yield rate in (0.25, 0.2, 0.6), "분모와 방향을 보세요. 시험 질문 가운데 학습에서 본 것의 비율이에요."
     yield rate != 0.75, f"{train}와 {test}에서 0.75가 나와야 하는데 {rate!r}가 나왔어요."
     yield leak(train, ["마", "바"]) != 0, "겹치는 문서가 없으면 0이어야 해요."
 
 
-@exercise("01-distractors")
-def _distractors(answer: Any) -> Hints:
-    chosen = letters(answer)
-    unknown = ", ".join(sorted(chosen - set("ABCDE")))
-    yield chosen - set("ABCDE"), f"보기는 A, B, C, D, E예요. {unknown}은(는) 없어요."
+@exercise("01-distractors", choices="ABCDE")
+def _distractors(chosen: set[str]) -> Hints:
     yield "B" in chosen, "B의 '31 W'는 띄어쓰기만 다른 정답이에요. 답이 든 문서는 방해 문서가 아니에요."
     yield "C" in chosen, "C는 골든 문서에 인사말만 더한 복사본이라 답이 들어 있어요."
     yield "D" in chosen, "D에는 답이 없지만 시험 쪽의 문서예요. 학습에 보여 주면 어떤 일이 생길까요?"
-    hint = "A의 '310W'는 '31W'와 다른 값이에요. 숫자의 일부가 겹친다고 답이 든 것은 아니에요."
-    yield "A" not in chosen, hint
+    yield "A" not in chosen, "A의 '310W'는 '31W'와 달라요. 숫자의 일부가 겹친다고 답이 든 것은 아니에요."
     yield "E" not in chosen, "하나 더 있어요. 같은 제품의 문서라도 답이 없으면 좋은 방해 문서예요."
 
 

@@ -1,7 +1,5 @@
 """Exercises of notebook 00.01: the machine and the models on offer."""
 
-from __future__ import annotations
-
 from src.classroom.exercises.registry import Hints, exercise
 
 
@@ -13,8 +11,7 @@ def _rows(answer: int) -> Hints:
     counts = [len(load_samples(ROOT / name)) for name in active_profile().data_files]
     yield answer in counts, "한 파일의 행만 세었습니다. 세 파일을 모두 더해 주세요."
     yield answer == sum(counts) + 1, "하나가 많습니다. CSV의 첫 줄은 머리글이라 행이 아닙니다."
-    otherwise = "len(samples)를 출력해 보세요. samples에는 세 파일의 모든 행이 들어 있습니다."
-    yield answer != sum(counts), otherwise
+    yield answer != sum(counts), "len(samples)를 출력해 보세요. samples에는 세 파일의 모든 행이 있습니다."
 
 
 @exercise("00.01-licence")

@@ -1,10 +1,9 @@
 """Where exercises are registered, and how an answer is checked."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -13,26 +12,34 @@ from src.classroom.progress import record
 # (is it this mistake?, its hint in Korean), in the order in which they are told; none holds: the answer is right.
 Hints = Iterator[tuple[Any, str]]
 Mistakes = Callable[[Any], Hints]
+Registers = Callable[[Mistakes], Mistakes]
 RIGHT, OTHER = "", math.nan  # in a table of numbers: nothing to hint at; the key that equals no number
 EXERCISES: dict[str, Mistakes] = {}
 NUMERIC: set[str] = set()  # the exercises whose check gets a finite int or float, whatever the learner wrote
 
 
-def exercise(name: str, *, number: bool = False, function: str = "") -> Callable[[Mistakes], Mistakes]:
+def exercise(name: str, *, number: bool = False, function: str = "", choices: str = "") -> Registers:
     """Register the mistakes of the exercise ``name`` (notebook number, dash, topic: ``01-golden-count``).
 
     Args:
         number: the answer is a number.
         function: the answer is a function; says in Korean what it takes and gives.
+        choices: the answer is some of these letters, a list or one text such as "A, E"; its check gets their set.
     """
 
     def register(mistakes: Mistakes) -> Mistakes:
-        def of_a_function(answer: Any) -> Hints:
-            hint = f"{function} 돌려주는 함수를 넣어 주세요. 함수 이름 뒤에 괄호는 붙이지 않아요."
-            yield not callable(answer), hint
+        def of_its_form(answer: Any) -> Hints:
+            if function:
+                hint = f"{function} 돌려주는 함수를 넣어 주세요. 함수 이름 뒤에 괄호는 붙이지 않아요."
+                yield not callable(answer), hint
+            if choices:
+                listed = re.findall(r"\w", answer) if isinstance(answer, str) else answer
+                answer = {str(letter).strip().upper() for letter in listed}
+                unknown = ", ".join(sorted(answer - set(choices)))
+                yield unknown, f"보기는 {', '.join(choices)}예요. {unknown}은(는) 없어요."
             yield from mistakes(answer)
 
-        EXERCISES[name] = of_a_function if function else mistakes
+        EXERCISES[name] = of_its_form
         if number:
             NUMERIC.add(name)
         return mistakes
@@ -40,24 +47,17 @@ def exercise(name: str, *, number: bool = False, function: str = "") -> Callable
     return register
 
 
-def number_exercises(tables: Mapping[str, Mapping[float, str]], *, tolerance: float = 0.0) -> None:
+def number_exercises(tables: Mapping[str, Mapping[float, str]]) -> None:
     """Register exercises whose answer is a number: name -> value -> its hint, ``RIGHT`` beside the right value, and
-    the hint for any ``OTHER`` one."""
+    the hint for any ``OTHER`` one. An answer is the nearest value, where that is nearer than 0.002: rounding is fine."""
 
-    def mistakes_of(table: Mapping[float, str]) -> Mistakes:
-        def mistakes(answer: float) -> Hints:
-            told = (
-                hint
-                for value, hint in table.items()
-                if answer == value or (tolerance and abs(answer - value) < tolerance)
-            )
-            hint = next(told, table[OTHER])
-            yield hint != RIGHT, hint
-
-        return mistakes
+    def mistakes(table: Mapping[float, str], answer: float) -> Hints:
+        far, value = min((abs(answer - value), value) for value in table if not math.isnan(value))
+        hint = table[value if far < 0.002 else OTHER]
+        yield hint != RIGHT, hint
 
     for name, table in tables.items():
-        exercise(name, number=True)(mistakes_of(table))
+        exercise(name, number=True)(partial(mistakes, table))
 
 
 def hint_for(name: str, answer: Any) -> str | None:
@@ -83,18 +83,9 @@ def as_number(answer: Any) -> int | float | None:
             value = float(top) / math.prod(map(float, bottom))
         else:
             value = float(answer)
+        return int(value) if int(value) == value else value  # int refuses what is not finite
     except (TypeError, ValueError, ArithmeticError):
         return None
-    if not math.isfinite(value):
-        return None
-    return int(value) if value.is_integer() else value
-
-
-def letters(answer: Any) -> set[str]:
-    """The letters chosen, from a list of them or from one text such as "A, E"."""
-    if isinstance(answer, str):
-        answer = re.findall(r"\w", answer)
-    return {str(letter).strip().upper() for letter in answer}
 
 
 def check(name: str, answer: Any) -> None:

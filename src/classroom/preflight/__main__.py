@@ -8,26 +8,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from src.classroom.preflight.lines import SIGNS
-from src.classroom.preflight.report import run_checks, verdict
+from src.classroom.preflight import SIGNS, run_checks, verdict
 from src.profiles import PROFILES, active_profile
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m src.classroom.preflight", description="이 컴퓨터의 준비 점검"
-    )
+def main(arguments: Sequence[str] | None = None) -> int | str:
+    prog = "python -m src.classroom.preflight"
+    parser = argparse.ArgumentParser(prog=prog, description="이 컴퓨터의 준비 점검")
     parser.add_argument("--profile", choices=PROFILES, help="점검할 프로파일(기본: 지금 고른 것)")
     parser.add_argument("--json", action="store_true", help="기계가 읽을 JSON으로 출력")
     options = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that cannot show Hangul must not end the report
-            stream.reconfigure(encoding="utf-8", errors="replace")
+    # A terminal that cannot show Hangul must not end the report.
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     try:
         profile = PROFILES[options.profile] if options.profile else active_profile()
     except ValueError as error:
-        print(f"{SIGNS['error']} 프로파일: {error}")
-        return 1
+        return f"{SIGNS['error']} 프로파일: {error}"
     lines = run_checks(profile)
     failed = any(line.status == "error" for line in lines)
     if options.json:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from src.classroom.preflight.hub import spec_of
-from src.classroom.preflight.lines import GIB, Line, fine, problem
+from src.classroom.preflight.lines import GIB, Line, judge, problem
 from src.profiles import ROOT, Profile
+from src.qlora.fitting import fit_settings
+from src.qlora.memory import RESERVED_GIB, estimate_vram
+from src.qlora.registry import model_spec
 
 PROBE_SECONDS = 90
 
@@ -34,23 +35,28 @@ def _probe() -> dict[str, Any]:
 
 
 def check_gpu(profile: Profile) -> Iterator[Line]:
-    facts, needed = _probe(), not spec_of(profile).local
+    facts, needed = _probe(), not model_spec(profile).local
     if "error" in facts:
         yield problem("torch", f"torch를 쓸 수 없습니다({facts['error']}).")
         return
     build = f"CUDA {facts['cuda_build']}" if facts["cuda_build"] else "CPU"
-    yield fine("torch", f"{facts['torch']} ({build} 빌드)")
+    yield Line("torch", "ok", f"{facts['torch']} ({build} 빌드)")
     driver = _driver()
     if not facts["cuda"]:
         yield _no_gpu(profile, driver, facts["cuda_build"], needed)
         return
     major, minor = facts["capability"]
-    driver = driver or "알 수 없음"
-    yield fine("GPU", f"{facts['device']}, 드라이버 {driver}, 연산 능력 {major}.{minor}")
+    yield Line(
+        "GPU", "ok", f"{facts['device']}, 드라이버 {driver or '알 수 없음'}, 연산 능력 {major}.{minor}"
+    )
     if not facts["bf16"] or major < 8:
         told = f"이 GPU(연산 능력 {major}.{minor})는 bf16을 하드웨어로 계산하지 못합니다."
         yield problem("bf16", told, status="error" if needed else "warning")
-    yield _vram(profile, facts["free"] / GIB, facts["total"] / GIB)
+    free, total = facts["free"] / GIB, facts["total"] / GIB
+    need = estimate_vram(profile)["total"] + RESERVED_GIB
+    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 학습에 약 {need:.1f} GiB가 필요합니다."
+    remedy = " ".join(fit_settings(profile, total)[1]) if total < need else None
+    yield judge("VRAM", free < need, told, told, remedy)
 
 
 def _no_gpu(profile: Profile, driver: str, cuda_build: str | None, needed: bool) -> Line:
@@ -58,9 +64,7 @@ def _no_gpu(profile: Profile, driver: str, cuda_build: str | None, needed: bool)
         return Line("GPU", "skipped", f"없어서 점검하지 않았습니다. {profile.name}에는 필요 없습니다.")
     remedy = "GPU가 있는 컴퓨터를 쓰거나, tiny 프로파일로 실행해 주세요: make workshop"
     if driver and not cuda_build:
-        remedy = (
-            "GPU가 있으니 CUDA 빌드를 설치해 주세요: rm -rf .venv 뒤, PIP_EXTRA_INDEX_URL 없이 make workshop"
-        )
+        remedy = "CUDA 빌드를 설치해 주세요: rm -rf .venv 뒤, PIP_EXTRA_INDEX_URL 없이 make workshop"
     elif driver:
         remedy = f"드라이버 {driver}가 CUDA {cuda_build}보다 오래되었을 수 있습니다. 드라이버를 올려 주세요."
     if needed:
@@ -69,27 +73,13 @@ def _no_gpu(profile: Profile, driver: str, cuda_build: str | None, needed: bool)
     return problem("GPU", "드라이버는 있지만 torch가 GPU를 쓰지 못합니다.", remedy, status="warning")
 
 
-def _vram(profile: Profile, free: float, total: float) -> Line:
-    """``free`` and ``total`` in GiB against the estimate."""
-    from src.qlora.fitting import fit_settings
-    from src.qlora.memory import RESERVED_GIB, estimate_vram
-
-    need = estimate_vram(profile)["total"] + RESERVED_GIB
-    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 학습에 약 {need:.1f} GiB가 필요합니다."
-    if total < need:
-        return problem("VRAM", told, " ".join(fit_settings(profile, total)[1]))
-    return problem("VRAM", told) if free < need else fine("VRAM", told)
-
-
 def _driver() -> str:
-    if not shutil.which("nvidia-smi"):
-        return ""
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout.strip() else ""
+    return done.stdout.partition("\n")[0].strip()
 
 
 def check_four_bit(profile: Profile) -> Iterator[Line]:
@@ -101,4 +91,4 @@ def check_four_bit(profile: Profile) -> Iterator[Line]:
     elif (error := facts["gradient_error"]) > 0.02:
         yield problem(check, f"기울기가 {error:.1%} 틀립니다. 이대로 학습하지 마세요.")
     else:
-        yield fine(check, f"순전파와 역전파가 맞습니다(기울기 오차 {error:.2%}).")
+        yield Line(check, "ok", f"순전파와 역전파가 맞습니다(기울기 오차 {error:.2%}).")

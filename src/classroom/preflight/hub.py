@@ -5,23 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-from src.classroom.preflight.lines import GIB, Line, fine, problem
+from src.classroom.preflight.lines import GIB, Line, judge, problem
 from src.profiles import Profile
-
-
-def spec_of(profile: Profile) -> Any:
-    from src.qlora.registry import model_spec
-
-    return model_spec(profile)
+from src.qlora.registry import model_shape, model_spec
 
 
 def download_gib(profile: Profile) -> float:
     """Size of the hub model's 16-bit weights, in GiB."""
-    from src.qlora.registry import model_shape
-
-    return model_shape(spec_of(profile)).parameters * 2 / GIB
+    return model_shape(model_spec(profile)).parameters * 2 / GIB
 
 
 def hub_cache() -> Path:
@@ -32,7 +26,7 @@ def hub_cache() -> Path:
 
 def model_folder(profile: Profile) -> Path | None:
     """The profile's hub model in the cache, present or not; None for a model of this checkout."""
-    spec = spec_of(profile)
+    spec = model_spec(profile)
     return None if spec.local else hub_cache() / f"models--{spec.source.replace('/', '--')}"
 
 
@@ -45,34 +39,27 @@ def cached_gib(profile: Profile) -> float:
 
 
 def check_hub(profile: Profile) -> Iterator[Line]:
-    spec = spec_of(profile)
+    spec = model_spec(profile)
     if spec.local:
-        told = f"{profile.name}은(는) 네트워크를 쓰지 않아 점검하지 않았습니다."
-        yield Line("허브", "skipped", told)
+        yield Line("허브", "skipped", f"{profile.name}은(는) 네트워크를 쓰지 않아 점검하지 않았습니다.")
         return
-    if cached := cached_gib(profile):
-        yield fine("모델 파일", f"{spec.source}가 캐시에 있습니다({cached:.1f} GiB).")
-    else:
-        told = f"{spec.source}를 처음 쓸 때 약 {download_gib(profile):.0f} GiB를 내려받습니다."
-        yield problem("모델 파일", told, status="warning")
+    cached = cached_gib(profile)
+    told = f"{spec.source}를 처음 쓸 때 약 {download_gib(profile):.0f} GiB를 내려받습니다."
+    well = f"{spec.source}가 캐시에 있습니다({cached:.1f} GiB)."
+    yield judge("모델 파일", not cached, told, well, status="warning")
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if _reachable(endpoint):
-        yield fine("허브", f"{endpoint}에 닿습니다.")
+        yield Line("허브", "ok", f"{endpoint}에 닿습니다.")
         yield _access(spec.source)
     else:
         yield problem("허브", f"{endpoint}에 닿지 않습니다.", status="warning" if cached else "error")
 
 
 def _reachable(url: str) -> bool:
-    from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
-
     try:
         urlopen(Request(url, method="HEAD"), timeout=4).close()
-    except HTTPError:
-        return True  # it answered
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, HTTPError)  # it answered
     return True
 
 
@@ -92,4 +79,4 @@ def _access(repo: str) -> Line:
         code = error.response.status_code if error.response is not None else "?"
         remedy = "토큰이 만료되지 않았는지 hf auth whoami 로 확인해 주세요."
         return problem("모델 접근", f"{repo}을(를) 읽지 못했습니다(HTTP {code}, {known}).", remedy)
-    return fine("모델 접근", f"{repo}을(를) 읽을 수 있습니다({known}).")
+    return Line("모델 접근", "ok", f"{repo}을(를) 읽을 수 있습니다({known}).")

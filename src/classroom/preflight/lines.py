@@ -38,8 +38,11 @@ class Line:
         return f"{SIGNS[self.status]} {self.check}: {self.message}{remedy}"
 
 
-def fine(check: str, message: str) -> Line:
-    return Line(check, "ok", message)
+def judge(
+    check: str, wrong: object, trouble: str, well: str, remedy: str | None = None, *, status: str = "error"
+) -> Line:
+    """``problem`` with ``trouble`` where something is ``wrong``, else ``well``."""
+    return problem(check, trouble, remedy, status=status) if wrong else Line(check, "ok", well)
 
 
 def problem(check: str, message: str, remedy: str | None = None, *, status: str = "error") -> Line:

@@ -14,9 +14,10 @@ from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
-from src.classroom.preflight.hub import cached_gib, download_gib, hub_cache, spec_of
-from src.classroom.preflight.lines import GIB, Line, fine, problem
+from src.classroom.preflight.hub import cached_gib, download_gib, hub_cache
+from src.classroom.preflight.lines import GIB, Line, judge, problem
 from src.profiles import ROOT, Profile
+from src.qlora.registry import model_spec
 
 OUTPUT_GIB = 1.0  # what a day leaves under outputs/: checkpoints, pages, logs
 RAM_GIB = {True: 4.0, False: 16.0}  # the tiny model; a sharded hub model on its way to the GPU
@@ -26,18 +27,15 @@ def check_python(profile: Profile) -> Iterator[Line]:
     found = platform.python_version()
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     least = re.search(r'requires-python = ">=([\d.]+)"', project)[1]
-    if sys.version_info >= tuple(map(int, least.split("."))):
-        yield fine("파이썬", found)
-    else:
-        remedy = f"{least} 이상을 설치해 주세요. 예: make workshop PYTHON=python{least}"
-        yield problem("파이썬", f"{found}은(는) 너무 오래되었습니다.", remedy)
+    old = sys.version_info < tuple(map(int, least.split(".")))
+    remedy = f"{least} 이상을 설치해 주세요. 예: make workshop PYTHON=python{least}"
+    yield judge("파이썬", old, f"{found}은(는) 너무 오래되었습니다.", found, remedy)
 
 
 def check_packages(profile: Profile) -> Iterator[Line]:
-    requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    listed = re.findall(r"^([A-Za-z][\w-]*)", requirements, re.MULTILINE)
-    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
-    pins = {_plain(name): pin for name, pin in re.findall(r"^([\w.-]+)==(\S+)", constraints, re.MULTILINE)}
+    listed = re.findall(r"(?m)^([A-Za-z][\w-]*)", (ROOT / "requirements.txt").read_text(encoding="utf-8"))
+    pinned = re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"))
+    pins = {_plain(name): pin for name, pin in pinned}
     versions = {_plain(name): _version(name) for name in {*listed, *pins}}
     missing = [name for name in listed if not versions[_plain(name)]]
     if missing:
@@ -48,7 +46,7 @@ def check_packages(profile: Profile) -> Iterator[Line]:
         told = ", ".join(f"{name} {found}(시험한 버전 {pins[name]})" for name, found in sorted(other.items()))
         yield problem("패키지", f"시험하지 않은 버전: {told}", status="warning")
     if not missing and not other:
-        yield fine("패키지", f"{len(listed)}개 모두 시험한 버전입니다.")
+        yield Line("패키지", "ok", f"{len(listed)}개 모두 시험한 버전입니다.")
 
 
 def _plain(name: str) -> str:
@@ -64,17 +62,12 @@ def _version(name: str) -> str | None:
 
 def check_text(profile: Profile) -> Iterator[Line]:
     encoding = locale.getpreferredencoding(False)
-    if _plain(encoding) in ("utf-8", "utf8"):
-        yield fine("글자 인코딩", "UTF-8")
-    else:
-        told = f"이 환경의 기본 인코딩이 {encoding}이라 한글이 깨질 수 있습니다."
-        yield problem("글자 인코딩", told, status="warning")
+    told = f"이 환경의 기본 인코딩이 {encoding}이라 한글이 깨질 수 있습니다."
+    utf8 = _plain(encoding) in ("utf-8", "utf8")
+    yield judge("글자 인코딩", not utf8, told, "UTF-8", status="warning")
     package = importlib.util.find_spec("koreanize_matplotlib")
-    font = Path(package.origin).parent / "fonts" / "NanumGothic.ttf" if package and package.origin else None
-    if font and font.is_file():
-        yield fine("한글 글꼴", "나눔고딕")
-    else:
-        yield problem("한글 글꼴", "차트에 쓸 한글 글꼴이 없습니다.")
+    font = package and Path(package.origin).parent / "fonts" / "NanumGothic.ttf"
+    yield judge("한글 글꼴", not (font and font.is_file()), "차트에 쓸 한글 글꼴이 없습니다.", "나눔고딕")
 
 
 def check_checkout(profile: Profile) -> Iterator[Line]:
@@ -86,21 +79,16 @@ def check_checkout(profile: Profile) -> Iterator[Line]:
             path = sums.parent / name.strip()
             if not path.is_file() or sha256(path.read_bytes()).hexdigest() != digest:
                 damaged.append(path.relative_to(ROOT).as_posix())
-    if damaged:
-        yield problem("저장소", f"없거나 손상된 파일: {', '.join(damaged)}")
-    else:
-        yield fine("저장소", "모델, 임베더, 데이터 파일이 온전합니다.")
+    told = f"없거나 손상된 파일: {', '.join(damaged)}"
+    yield judge("저장소", damaged, told, "모델, 임베더, 데이터 파일이 온전합니다.")
 
 
 def check_memory(profile: Profile) -> Iterator[Line]:
     import psutil
 
-    total, need = psutil.virtual_memory().total / GIB, RAM_GIB[spec_of(profile).local]
-    if total < need:
-        told = f"{total:.1f} GiB, 권하는 크기는 {need:.0f} GiB입니다."
-        yield problem("RAM", told, status="warning")
-    else:
-        yield fine("RAM", f"{total:.1f} GiB")
+    total, need = psutil.virtual_memory().total / GIB, RAM_GIB[model_spec(profile).local]
+    told = f"{total:.1f} GiB, 권하는 크기는 {need:.0f} GiB입니다."
+    yield judge("RAM", total < need, told, f"{total:.1f} GiB", status="warning")
 
 
 def check_disk(profile: Profile) -> Iterator[Line]:
@@ -109,23 +97,19 @@ def check_disk(profile: Profile) -> Iterator[Line]:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix="한글-") as file:
             file.write("쓰기 시험".encode())
-        yield fine("결과 폴더", f"{folder}에 쓸 수 있습니다.")
+        yield Line("결과 폴더", "ok", f"{folder}에 쓸 수 있습니다.")
     except OSError as error:
         yield problem("결과 폴더", f"{folder}에 쓸 수 없습니다({error.strerror or error}).")
-    needs = [(_existing(folder), OUTPUT_GIB)]
-    if not spec_of(profile).local and not cached_gib(profile):
-        needs.append((_existing(hub_cache()), download_gib(profile)))
+    needs = {folder: OUTPUT_GIB}
+    if not model_spec(profile).local and not cached_gib(profile):
+        needs[hub_cache()] = download_gib(profile)
     disks: dict[int, tuple[Path, float]] = {}  # one line a disk, however many folders lie on it
-    for place, need in needs:
+    for folder, need in needs.items():
+        place = next(path for path in (folder, *folder.parents) if path.exists())
         first, sum_ = disks.get(place.stat().st_dev, (place, 0.0))
         disks[place.stat().st_dev] = (first, sum_ + need)
     for place, need in disks.values():
         free = shutil.disk_usage(place).free / GIB
-        if free < need:
-            yield problem("디스크", f"{place}에 {free:.1f} GiB가 남았는데 {need:.1f} GiB가 필요합니다.")
-        else:
-            yield fine("디스크", f"{place}에 {free:.1f} GiB가 남았습니다(필요한 것 {need:.1f} GiB).")
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if path.exists())
+        well = f"{place}에 {free:.1f} GiB가 남았습니다(필요한 것 {need:.1f} GiB)."
+        told = f"{place}에 {free:.1f} GiB가 남았는데 {need:.1f} GiB가 필요합니다."
+        yield judge("디스크", free < need, told, well)

@@ -3,8 +3,6 @@
 Prints one line of JSON after the word FACTS; ``gpu.py`` reads it.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

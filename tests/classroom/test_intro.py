@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from src.classroom import text_tables
-from src.classroom.intro import show_table
-from src.classroom.text_tables import frame_html, numeric
+from src.classroom import intro
+from src.classroom.intro import frame_html, numeric, show_table
 
 
 @pytest.mark.parametrize(
@@ -70,11 +69,11 @@ def test_odd_tables_are_shown_too():
 def test_a_kernel_shows_tables_so_from_then_on(monkeypatch):
     shell = InteractiveShell()
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
-    text_tables.read_from_the_left()
+    intro.read_from_the_left()
     shown, _ = shell.display_formatter.format(pd.DataFrame({"판정": ["나아짐"]}))
     assert left_places(shown["text/html"]) == ["1"]
     monkeypatch.setattr("IPython.get_ipython", lambda: None)
-    text_tables.read_from_the_left()  # outside a notebook there is nothing to do
+    intro.read_from_the_left()  # outside a notebook there is nothing to do
 
 
 def test_show_table_puts_numbers_to_the_right_and_shows_all():
@@ -90,6 +89,6 @@ def test_show_table_puts_numbers_to_the_right_and_shows_all():
 def test_a_kernel_shows_show_table_so(monkeypatch):
     shell = InteractiveShell()
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
-    text_tables.read_from_the_left()
+    intro.read_from_the_left()
     shown, _ = shell.display_formatter.format(show_table([("가", 1)], ["글", "수"]))
     assert left_places(shown["text/html"]) == ["2"]
