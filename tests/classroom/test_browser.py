@@ -21,6 +21,8 @@ import nbformat
 import pytest
 
 from src.classroom.chat import INSTALL, LONGEST
+from src.classroom.landing import write_landing
+from src.classroom.report import not_run
 from src.classroom.run import NOTEBOOKS
 from src.profiles import PROFILES, ROOT
 
@@ -198,3 +200,35 @@ def test_the_chat_page_answers_and_runs_nothing(chat, page, pictures):
     assert not any("hacked" in text for text in page.locator("script").all_text_contents())
     assert all(ask("필터는 무엇으로 씻나요?", "[문서 1] (점수"))
     assert errors == [] and {url for url in asked if not url.startswith((chat, "data:", "blob:"))} == set()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_landing_page_fits_and_every_link_opens(browser, tmp_path, pictures, width):
+    """On a desk and on a phone, from a folder, without a network, a script or an error."""
+    entries = []
+    for name in ("00-concepts", "01_data_preprocessing_and_validation"):
+        entries.append(not_run(Path(name)) | {"status": "ok", "seconds": 12.3})
+        (tmp_path / "html").mkdir(exist_ok=True)
+        (tmp_path / "html" / f"{name}.html").write_text(f"<title>{name}</title>", encoding="utf-8")
+    entry = {"base": 0.1, "tuned": 0.9, "difference": 0.8, "interval": [0.7, 0.85], "p_value": 0.0005}
+    names = ("rougeL", "bleu", "exact_match", "answer_contained", "abstention")
+    text = json.dumps({"n": 400, "n_groups": 26, "metrics": dict.fromkeys(names, entry)})
+    (tmp_path / "comparison.json").write_text(text, encoding="utf-8")
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    landing = write_landing(tmp_path, entries)
+    page = browser.new_page(viewport={"width": width, "height": HEIGHT})
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(landing.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.locator("img").evaluate("image => image.complete && image.naturalWidth > 0")
+    pictures.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=pictures / f"landing-{width}.png", full_page=True)
+    targets = page.locator("a").evaluate_all("all => all.map(one => one.href)")
+    assert len(targets) >= 5
+    for target in targets:
+        page.goto(target)
+        assert page.url == target
+    assert said == []
+    page.close()
