@@ -22,7 +22,7 @@ from src.data.text import pad
 PAGE = """{% extends 'index.html.j2' %}{% from 'mathjax.html.j2' import mathjax %}
 {% block html_head_css %}{{ super() }}<meta name="viewport" content="width=device-width, initial-scale=1">
 <style>.jp-RenderedHTML pre { font-family: var(--jp-code-font-family) }
-.day { font: 14px/1.5 system-ui, sans-serif; padding: .5rem 1rem; word-break: keep-all } .day a { color: #1d4ed8; text-decoration: none }
+.day { font: 14px/1.5 system-ui, sans-serif; padding: .5rem 1rem; word-break: keep-all } .day { overflow-wrap: anywhere } .day a { color: #1d4ed8; text-decoration: none }
 .day > p { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .3rem 0 } .day li { margin: .2rem 0 } .day ul { padding-left: 1rem }
 @media (min-width: 75rem) { .day { position: fixed; left: 0; top: 0; bottom: 0; width: 15rem; overflow-y: auto; border-right: 1px solid #cbd2d9 }
 body.jp-Notebook main { margin-left: 16rem } }
