@@ -140,10 +140,13 @@ def test_parity_of_every_way_to_use_an_adapter(nf4_base, tiny_profile, tmp_path)
 
 def test_logits_of_a_trained_model_leave_accelerates_autocast_out(nf4_base, tiny_profile):
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     model = randomize(attach_adapter(nf4_base, tiny_profile))
     before = logits_of(model, IDS)
+    AcceleratorState._reset_state(reset_partial_state=True)  # of a trainer before this test
     model = Accelerator(mixed_precision="bf16", cpu=True).prepare_model(model)
+    AcceleratorState._reset_state(reset_partial_state=True)
     assert not torch.equal(model(input_ids=IDS).logits, before)  # what it would compare otherwise
     assert torch.equal(logits_of(model, IDS), before)
 
