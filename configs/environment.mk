@@ -1,9 +1,10 @@
 # What every process of the workshop starts with; make, the notebooks' kernels, the tests and the hub read it here.
 # A value of your own goes before: OMP_NUM_THREADS=4 make workshop.
 
-# Threads that have nothing to do sleep. By default they spin at every barrier, and with more running threads than
-# cores (another program, a second notebook) they burn the time that the others need.
-export OMP_WAIT_POLICY ?= PASSIVE
+# Threads that wait for the others spin for some microseconds and then sleep (GNU OpenMP). By default they spin for
+# milliseconds at every barrier: a little faster on a quiet machine, and with more running threads than cores (another
+# program, a second notebook) they burn the time that the others need.
+export GOMP_SPINCOUNT ?= 1000
 
 # Working memory of a CPU run is kept, not handed back to the system and fetched again at every layer, and comes in
 # large pages (glibc only; others, and glibc before 2.35 for the last, take no notice).

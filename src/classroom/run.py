@@ -7,16 +7,12 @@ summary. Exit status: 0 all ran, 1 a cell failed, 2 wrong arguments or a missing
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
-
 from src.classroom.runner import Runner, key_of
-from src.profiles import PROFILES, ROOT, Profile, active_profile
-from src.qlora.registry import model_spec
+from src.profiles import PROFILES, ROOT, active_profile
 
 NOTEBOOKS = (
     ROOT / "prerequisites" / "00.01-prerequisites.ipynb",
@@ -27,15 +23,6 @@ NOTEBOOKS = (
     ROOT / "main-practice" / "04_evaluation_and_comparison.ipynb",
     ROOT / "main-practice" / "05_custom_qlora.ipynb",
 )
-
-
-LANE_BYTES = 6 * 2**30  # free memory from which two kernels run side by side
-
-
-def default_jobs(profile: Profile) -> int:
-    """Two lanes where two cores and the memory for two kernels are there and no GPU is shared; else one."""
-    enough = (os.cpu_count() or 1) >= 2 and psutil.virtual_memory().available >= LANE_BYTES
-    return 2 if enough and model_spec(profile).local else 1
 
 
 def main(argv: Sequence[str] | None = None, notebooks: Sequence[Path] = NOTEBOOKS) -> int:
@@ -51,7 +38,9 @@ def main(argv: Sequence[str] | None = None, notebooks: Sequence[Path] = NOTEBOOK
     parser.add_argument(
         "--timeout", type=int, help="셀 하나에 줄 시간(초). 정하지 않으면 일하는 동안은 기다립니다"
     )
-    parser.add_argument("--jobs", type=int, help="나란히 실행할 줄의 수(1이면 차례로)")
+    parser.add_argument(
+        "--jobs", type=int, choices=(1, 2), default=1, help="2면 서로 쓰지 않는 노트북을 나란히 실행합니다"
+    )
     parser.add_argument("--list", action="store_true", help="노트북 목록만 보여 줍니다")
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
@@ -71,7 +60,7 @@ def main(argv: Sequence[str] | None = None, notebooks: Sequence[Path] = NOTEBOOK
     if missing:
         print("노트북 파일이 없습니다. 저장소를 다시 받아 주세요:", *missing, sep="\n  ", file=sys.stderr)
         return 2
-    return Runner(profile, notebooks, args.timeout).run(selected, args.jobs or default_jobs(profile))
+    return Runner(profile, notebooks, args.timeout).run(selected, args.jobs)
 
 
 if __name__ == "__main__":

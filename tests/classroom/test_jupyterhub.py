@@ -99,7 +99,7 @@ def test_the_environment_of_a_learner(server, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     env = learner_env(load(server))
     assert env["WORKSHOP_PROFILE"] == "tiny" and env["CUDA_VISIBLE_DEVICES"] == ""
-    assert env["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert env["GOMP_SPINCOUNT"] == "1000"
     assert env["OMP_NUM_THREADS"] == "1" and "HF_HUB_CACHE" not in env and "HF_HUB_OFFLINE" not in env
     assert env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
     assert not any("hf_secret" in value for value in env.values())

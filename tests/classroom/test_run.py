@@ -89,6 +89,20 @@ def test_runs_in_order_in_fresh_kernels(outputs, three, tmp_path, capfd):
     assert err == ""  # nor do the kernels themselves say anything on the terminal
 
 
+def test_two_lanes_keep_their_own_order_and_stop_at_a_failure(outputs, tmp_path):
+    note = "open('order.txt', 'a').write('{} ')"
+    keys = ("00.01", "00", "01", "02", "05")
+    paths = [write_notebook(tmp_path / f"{key}-x.ipynb", "# 절", note.format(key)) for key in keys]
+    assert run.main(["--jobs", "2"], notebooks=paths) == 0
+    order = (tmp_path / "order.txt").read_text().split()
+    assert [key for key in order if key in ("00.01", "00", "05")] == ["00.01", "00", "05"]
+    assert [key for key in order if key in ("01", "02")] == ["01", "02"]
+    assert [entry["name"] for entry in read_run(outputs)["notebooks"]] == [f"{key}-x" for key in keys]
+    write_notebook(paths[2], "1 / 0")
+    assert run.main(["--jobs", "2"], notebooks=paths) == 1
+    assert statuses(outputs)[2:4] == ["failed", "not run"]
+
+
 def test_a_failure_is_named_and_what_ran_is_kept(outputs, three, tmp_path, capsys):
     assert run.main([], notebooks=three) == 1
     out = capsys.readouterr().out
@@ -161,9 +175,9 @@ def test_kernels_start_with_the_settings_that_make_exports_unless_the_user_has_o
     for name, value in environment().items():
         assert f"{name}={value}\n" in told
         monkeypatch.delenv(name, raising=False)
-    assert kernel_env(PROFILES["tiny"])["OMP_WAIT_POLICY"] == "PASSIVE"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    assert kernel_env(PROFILES["tiny"])["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert kernel_env(PROFILES["tiny"])["GOMP_SPINCOUNT"] == "1000"
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert kernel_env(PROFILES["tiny"])["GOMP_SPINCOUNT"] == "7"
 
 
 def test_a_warning_is_counted_and_named(outputs, tmp_path):
