@@ -5,8 +5,6 @@ python -m src.train --resume        go on from the last complete checkpoint
 accelerate launch -m src.train      on as many GPUs as there are (docs/multi_gpu.md)
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,5 @@
 """The kernel a notebook runs in: this interpreter, this checkout, this profile, and no TCP."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -4,8 +4,6 @@ It works from a folder, without a network or a script. ``python -m src.classroom
 page that it leads to, for a web server.
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
 import io

@@ -1,11 +1,8 @@
 """What a run leaves: ``run.json``, the HTML pages, the summary."""
 
-from __future__ import annotations
-
 import copy
 import json
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -169,8 +166,7 @@ def print_summary(
             f"  {pad(words[entry['status']], 12)}{entry['name']:<40}{entry['seconds']:>8.1f}초{warned}"
         )
     total = sum(entry["seconds"] for entry in entries)
-    console.line(f"  {pad('모두', 52)}{total:>8.1f}초")
-    console.line(f"  {pad('시계로 걸린 시간', 52)}{time.time() - started:>8.1f}초")
+    console.line(f"  {pad('모두', 52)}{total:>8.1f}초 ({total / 60:.1f}분)")
     comparison = output_dir / "comparison.json"
     if comparison.is_file():
         old = "" if comparison.stat().st_mtime >= started else ", 이전에 실행한 결과"

@@ -4,8 +4,6 @@ Leaves below ``profile.output_dir``: ``html/<notebook>.html`` (pictures embedded
 summary. Exit status: 0 all ran, 1 a cell failed, 2 wrong arguments or a missing notebook, 130 interrupted.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence
@@ -38,9 +36,6 @@ def main(argv: Sequence[str] | None = None, notebooks: Sequence[Path] = NOTEBOOK
     parser.add_argument(
         "--timeout", type=int, help="셀 하나에 줄 시간(초). 정하지 않으면 일하는 동안은 기다립니다"
     )
-    parser.add_argument(
-        "--jobs", type=int, choices=(1, 2), default=1, help="2면 서로 쓰지 않는 노트북을 나란히 실행합니다"
-    )
     parser.add_argument("--list", action="store_true", help="노트북 목록만 보여 줍니다")
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
@@ -60,7 +55,7 @@ def main(argv: Sequence[str] | None = None, notebooks: Sequence[Path] = NOTEBOOK
     if missing:
         print("노트북 파일이 없습니다. 저장소를 다시 받아 주세요:", *missing, sep="\n  ", file=sys.stderr)
         return 2
-    return Runner(profile, notebooks, args.timeout).run(selected, args.jobs)
+    return Runner(profile, notebooks, args.timeout).run(selected)
 
 
 if __name__ == "__main__":

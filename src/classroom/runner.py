@@ -1,4 +1,4 @@
-"""Notebooks run one after the other, or in two lanes side by side, each in a fresh kernel that is watched."""
+"""Notebooks run one after the other, each in a fresh kernel that is watched."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ from src.classroom.watch import PatientClient, Stuck
 from src.experiments.log import current_commit
 from src.profiles import Profile
 
-# Notebooks that use nothing of each other's may run side by side: a lane is worked off in its order.
-LANES = (("00.01", "00", "05"), ("01", "02", "03", "04"))
 ATTEMPTS = 2  # a notebook whose kernel got stuck is run once more, from its beginning
 
 
@@ -52,10 +50,10 @@ class Runner:
         self.stopped = self.failed = False
         self.entries: dict[str, dict[str, Any]] = {}
         self.commit = current_commit()
-        self._steps: set[asyncio.Future] = set()
+        self._step: asyncio.Future | None = None
 
-    def run(self, selected: Sequence[Path], jobs: int = 1) -> int:
-        """Run ``selected`` (some of ``notebooks``, in their order), in ``jobs`` lanes; returns the exit status."""
+    def run(self, selected: Sequence[Path]) -> int:
+        """Run ``selected`` (some of ``notebooks``, in their order) and return the exit status."""
         started = time.time()
         self.entries = {p.stem: not_run(p) for p in self.notebooks}
         self.entries |= read_entries(self.output_dir, self.profile.name, self.commit)
@@ -66,21 +64,16 @@ class Runner:
         if line := busy_line():
             self.console.line(line)
         with self._signals():
-            asyncio.run(self._run_lanes(lanes(selected) if jobs > 1 else [list(selected)]))
+            asyncio.run(self._run_all(selected))
         write_landing(self.output_dir, list(self.entries.values()))
         print_summary(self.console, self.output_dir, list(self.entries.values()), started)
         return 130 if self.stopped else 1 if self.failed else 0
 
-    async def _run_lanes(self, each: Sequence[Sequence[Path]]) -> None:
-        async with asyncio.TaskGroup() as group:
-            ticking = group.create_task(self.console.tick())
-            await asyncio.gather(*(self._run_lane(lane) for lane in each))
-            ticking.cancel()
-
-    async def _run_lane(self, lane: Sequence[Path]) -> None:
-        for path in lane:
+    async def _run_all(self, selected: Sequence[Path]) -> None:
+        ticking = asyncio.ensure_future(self.console.tick())
+        for path in selected:
             if self.stopped or self.failed:  # between two notebooks
-                return
+                break
             for attempt in range(1, ATTEMPTS + 1):
                 entry, stuck = await self._run_notebook(path, attempt)
                 if not stuck or self.stopped or attempt == ATTEMPTS:
@@ -89,25 +82,26 @@ class Runner:
                     f"{self._number(path)} · {entry['error']['message']} 처음부터 다시 실행합니다."
                 )
             self.entries[path.stem] = entry
-            self.failed = self.failed or entry["status"] != "ok"
+            self.failed = entry["status"] != "ok"
             self._save()
+        ticking.cancel()
 
     async def _run_notebook(self, path: Path, attempt: int) -> tuple[dict[str, Any], bool]:
         """The notebook's entry in ``run.json``, and whether its kernel got stuck, so that another try may help."""
         started, number = time.monotonic(), self._number(path)
-        lane = _Cells(self.console, number)
+        cells = _Cells(self.console, number)
         error: Exception | None = None
         nb = nbformat.v4.new_notebook()
         try:
             nb = nbformat.read(path, as_version=4)
-            lane.begin(nb.cells)
-            await self._execute(nb, path, lane)
+            cells.begin(nb.cells)
+            await self._execute(nb, path, cells)
         except Exception as exception:
             error = exception
         finally:
-            lane.end()
-        entry = entry_of(path, nb.cells, lane.times, time.monotonic() - started, attempt)
-        at = lane.at
+            self.console.forget()
+        entry = entry_of(path, nb.cells, cells.times, time.monotonic() - started, attempt)
+        at = cells.at
         if error:
             message = "중단되었습니다." if self.stopped else error_message(error)
             entry["status"] = "failed"
@@ -121,17 +115,17 @@ class Runner:
             self._explain(path, at, entry["error"]["message"])
         return entry, stuck
 
-    async def _execute(self, nb: nbformat.NotebookNode, path: Path, lane: _Cells) -> None:
+    async def _execute(self, nb: nbformat.NotebookNode, path: Path, cells: _Cells) -> None:
         """Start a kernel, run every cell, shut the kernel down, whatever happens."""
         sockets = tempfile.TemporaryDirectory(prefix="ws-")
         manager = new_manager(Path(sockets.name))
         client = PatientClient(
             nb,
             km=manager,
-            say=lambda text: self.console.line(f"{lane.number} · {text}"),
+            say=lambda text: self.console.line(f"{cells.number} · {text}"),
             timeout=self.timeout,
-            on_cell_execute=lane.started,
-            on_cell_executed=lane.executed,
+            on_cell_execute=cells.started,
+            on_cell_executed=cells.executed,
         )
         ended = False
         try:
@@ -155,16 +149,15 @@ class Runner:
         if self.stopped:
             step.close()
             raise Stopped
-        task = asyncio.ensure_future(step)
-        self._steps.add(task)
+        self._step = asyncio.ensure_future(step)
         try:
-            await task
+            await self._step
         except (Exception, asyncio.CancelledError) as error:
             if self.stopped:
                 raise Stopped from None
             raise error
         finally:
-            self._steps.discard(task)
+            self._step = None
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -175,8 +168,8 @@ class Runner:
 
         def stop(*_: object) -> None:
             self.stopped = True
-            for task in list(self._steps):
-                task.get_loop().call_soon_threadsafe(task.cancel)
+            if self._step is not None:
+                self._step.get_loop().call_soon_threadsafe(self._step.cancel)
 
         before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -212,7 +205,7 @@ class _Cells:
         self.console, self.number = console, number
         self.times: list[dict[str, Any]] = []
         self.at: tuple[int, int, int, str] | None = None  # (index, place among code cells, how many, heading)
-        console.show(number, f"{number} · 커널을 시작합니다")
+        console.show(f"{number} · 커널을 시작합니다")
 
     def begin(self, cells: Sequence[Any]) -> None:
         self.headings = cell_headings(cells)
@@ -222,25 +215,12 @@ class _Cells:
         place = self.code.index(cell_index) + 1
         self.at = (cell_index, place, len(self.code), self.headings[cell_index])
         self.begun = time.monotonic()
-        self.console.show(self.number, f"{self.number} · 셀 {place}/{len(self.code)} · {self.at[3]}")
+        self.console.show(f"{self.number} · 셀 {place}/{len(self.code)} · {self.at[3]}")
 
     def executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         seconds = time.monotonic() - self.begun
         self.times.append({"index": cell_index, "heading": self.at[3], "seconds": round(seconds, 2)})
-        self.console.done(self.number, f" · {seconds:.1f}초")
-
-    def end(self) -> None:
-        self.console.forget(self.number)
-
-
-def lanes(selected: Sequence[Path]) -> list[list[Path]]:
-    """``selected`` in lanes that need nothing of each other; a notebook that ``LANES`` does not know stays last in
-    the last one."""
-    known = {key: lane for lane in LANES for key in lane}
-    found: dict[tuple[str, ...], list[Path]] = {}
-    for path in selected:
-        found.setdefault(known.get(key_of(path), LANES[-1]), []).append(path)
-    return list(found.values())
+        self.console.done(f" · {seconds:.1f}초")
 
 
 def key_of(path: Path) -> str:

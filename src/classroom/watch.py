@@ -6,8 +6,6 @@ up at once. Answering on the control channel, which has a thread of its own: it 
 lock), which is said, and given up after ``WAIT`` seconds. Not even that: given up after ``DEAF`` seconds.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable
