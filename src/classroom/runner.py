@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import subprocess
 import tempfile
 import threading
 import time
@@ -129,8 +130,10 @@ class Runner:
         )
         ended = False
         try:
-            # The notebook's own folder, as in JupyterLab.
-            await client.async_start_new_kernel(cwd=str(path.parent), env=kernel_env(self.profile))
+            # In the notebook's own folder, as in JupyterLab. What a cell prints goes to the page; what is left is libraries' noise, as when ZeroMQ is torn down.
+            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            folder, env = str(path.parent), kernel_env(self.profile)
+            await client.async_start_new_kernel(cwd=folder, env=env, **silent)
             await self._interruptible(client.async_start_new_kernel_client())
             for index, cell in enumerate(nb.cells):
                 number = client.code_cells_executed + 1

@@ -89,6 +89,13 @@ def test_runs_in_order_in_fresh_kernels(outputs, three, tmp_path, capfd):
     assert err == ""  # nor do the kernels themselves say anything on the terminal
 
 
+def test_what_a_dying_kernel_says_stays_off_the_terminal(outputs, tmp_path, capfd):
+    """On a busy machine ZeroMQ now and then aborts in a kernel that is shutting down, and says so on its stderr."""
+    noise = "import atexit, os; atexit.register(lambda: os.write(2, b'Assertion failed: pfd.revents'))"
+    assert run.main([], notebooks=[write_notebook(tmp_path / "01_noise.ipynb", noise)]) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_a_failure_is_named_and_what_ran_is_kept(outputs, three, tmp_path, capsys):
     assert run.main([], notebooks=three) == 1
     out = capsys.readouterr().out
