@@ -130,7 +130,8 @@ class Runner:
         )
         ended = False
         try:
-            # In the notebook's own folder, as in JupyterLab. What a cell prints goes to the page; what is left is libraries' noise, as when ZeroMQ is torn down.
+            # In the notebook's own folder, as in JupyterLab. What a cell prints goes to the page; what is left is
+            # libraries' noise, as when ZeroMQ is torn down.
             silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             folder, env = str(path.parent), kernel_env(self.profile)
             await client.async_start_new_kernel(cwd=folder, env=env, **silent)
