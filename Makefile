@@ -53,9 +53,8 @@ clean:
 
 # Where these cannot be had (no network), their tests are left out, and the last lines of make test say so.
 .venv/.installed-dev: .venv/.installed requirements-dev.txt
-	@$(PY) -m pip install -q --disable-pip-version-check $(if $(BUNDLE),--no-index --find-links wheels) -r requirements-dev.txt -c constraints.txt \
+	@$(PY) -m pip install -q --disable-pip-version-check $(if $(BUNDLE),--no-index --find-links wheels) -r requirements-dev.txt -c constraints.txt && touch $@ \
 		|| echo "브라우저와 대화 페이지, 허브의 테스트에 쓸 패키지를 설치하지 못해 그 테스트는 빼고 실행합니다."
-	@touch $@
 
 # The stamp is written last: an installation that broke off is taken up again, a complete one is not repeated.
 .venv/.installed: requirements.txt constraints.txt pyproject.toml

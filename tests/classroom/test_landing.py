@@ -62,7 +62,7 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
     (tmp_path / "experiments.jsonl").write_text("\n".join(lines), encoding="utf-8")
     page = page_of(tmp_path, status="failed", error={"heading": "제목", "message": ATTACK})
     assert page.index("튜닝한 모델이 베이스 모델보다 낫습니다") < page.index("실행한 노트북")
-    assert page.index("2026-11-22") < page.index("2026-11-21") and "nan" in page
+    assert page.index("2026-11-22") < page.index("2026-11-21") and "<td>–</td>" in page
     assert ATTACK not in page and "<script" not in page
     assert {*links(page)} == {
         "comparison.html", "artifacts/quality_report.html", "rating/page-s1.html", "html/00-first.html", "model_card.html",
