@@ -15,7 +15,7 @@ endif
 include configs/environment.mk
 
 help:
-	@echo "make workshop  노트북 일곱 개를 차례로 실행합니다 (PROFILE=rtx4090, FROM=03)"
+	@echo "make workshop  노트북 일곱 개를 실행합니다 (PROFILE=rtx4090, FROM=03, JOBS=1)"
 	@echo "make test      테스트를 모두 실행합니다"
 	@echo "make lab       JupyterLab을 엽니다"
 	@echo "make lint      코드와 노트북의 형식을 검사합니다"
@@ -25,7 +25,7 @@ help:
 	@echo "make clean     실행 결과와 캐시를 지웁니다"
 
 workshop: .venv/.installed
-	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.run $(if $(FROM),--from $(FROM))
+	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.run $(if $(FROM),--from $(FROM)) $(if $(JOBS),--jobs $(JOBS))
 
 # Two workers with one thread each: the models are too small for a second thread to pay.
 test: .venv/.installed-dev

@@ -1,4 +1,4 @@
-"""The terminal while notebooks run: what runs and for how long."""
+"""The terminal while notebooks run: what each lane does and for how long."""
 
 import asyncio
 import os
@@ -17,43 +17,49 @@ class Console:
     def __init__(self) -> None:
         self.tty = sys.stdout.isatty()
         self.every = 1.0 if self.tty else 30.0  # seconds between signs of life within one cell
-        self._text, self._since = "", 0.0  # what runs, and since when
+        self._shown: dict[str, tuple[str, float]] = {}  # lane -> what it does, since when
 
     def line(self, text: str) -> None:
         """Print ``text`` for good."""
         print(("\r\x1b[2K" if self.tty else "") + text, flush=True)
         self._draw()
 
-    def show(self, text: str) -> None:
-        """Something begins."""
-        self._text, self._since = text, time.monotonic()
+    def show(self, lane: str, text: str) -> None:
+        """``lane`` begins something."""
+        self._shown[lane] = (text, time.monotonic())
         self._draw()
 
-    def done(self, end: str) -> None:
-        """It has ended: a terminal shows the next thing soon, a log keeps it."""
+    def done(self, lane: str, end: str) -> None:
+        """What ``lane`` did has ended: a terminal shows the next thing soon, a log keeps it."""
         if not self.tty:
-            print(self._text + end, flush=True)
+            print(self._shown[lane][0] + end, flush=True)
 
-    def forget(self) -> None:
-        """Nothing more to show."""
-        self._text = ""
+    def forget(self, lane: str) -> None:
+        """``lane`` has nothing more to show."""
+        self._shown.pop(lane, None)
 
     async def tick(self) -> None:
         """Show the time gone by until cancelled."""
         while True:
             await asyncio.sleep(self.every)
             self._draw()
-            seconds = time.monotonic() - self._since
-            if self._text and not self.tty and seconds >= self.every:
-                print(f"{self._text} · {elapsed(seconds)}째", flush=True)
+            if not self.tty:
+                for text, since in self._shown.values():
+                    if (seconds := time.monotonic() - since) >= self.every:
+                        print(f"{text} · {elapsed(seconds)}째", flush=True)
 
     def _draw(self) -> None:
-        """Where text and time do not fit, the text is cut: what moves is at the end."""
-        if self.tty and self._text:
-            text, end = self._text, f" · {elapsed(time.monotonic() - self._since)}째"
-            while text and width(text) + width(end) >= shutil.get_terminal_size().columns:
+        """The running lanes side by side. Where they do not fit, the texts are cut: what moves is at the end."""
+        if not self.tty or not self._shown:
+            return
+        room = (shutil.get_terminal_size().columns - 1) // len(self._shown) - 2
+        parts = []
+        for text, since in self._shown.values():
+            end = f" · {elapsed(time.monotonic() - since)}째"
+            while text and width(text) + width(end) > room:
                 text = text[:-1]
-            print("\r\x1b[2K" + text + end, end="", flush=True)
+            parts.append(text + end)
+        print("\r\x1b[2K" + " | ".join(parts), end="", flush=True)
 
 
 def busy_line() -> str:

@@ -10,7 +10,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,12 @@ PAGES = (
 )
 
 
-def write_landing(output_dir: Path, entries: Sequence[dict[str, Any]]) -> Path:
+def write_landing(output_dir: Path, run: Mapping[str, Any]) -> Path:
     """Write the page; ``entries`` are ``run.json``'s notebooks. Whatever a run has not left is not on it."""
     card = output_dir / "artifacts" / "adapter" / "README.md"
     if card.is_file():
         _write_card(card, output_dir / "model_card.html")
-    result, chart = None, ""
+    result, chart, damaged = None, "", False
     if (output_dir / "comparison.json").is_file():
         try:
             result = Comparison.from_json((output_dir / "comparison.json").read_text(encoding="utf-8"))
@@ -48,7 +48,7 @@ def write_landing(output_dir: Path, entries: Sequence[dict[str, Any]]) -> Path:
             plot_comparison(result).savefig(image, format="png", dpi=100, metadata={"Software": None})
             chart = base64.b64encode(image.getvalue()).decode()
         except (ValueError, KeyError, TypeError, AttributeError):
-            result = None  # a broken file must not spoil the end of a long run; the summary says so
+            result, damaged = None, True  # a broken file must not spoil the end of a long run
     found = [
         (path.relative_to(output_dir).as_posix(), title, about, path.stem if "*" in pattern else "")
         for pattern, title, about in PAGES
@@ -57,7 +57,7 @@ def write_landing(output_dir: Path, entries: Sequence[dict[str, Any]]) -> Path:
     notebooks = [
         {**entry, "word": WORDS[entry["status"]], "page": f"html/{entry['name']}.html"}
         | {"there": (output_dir / "html" / f"{entry['name']}.html").is_file(), "note": _note(entry)}
-        for entry in entries
+        for entry in run["notebooks"]
     ]
     return write_page(
         output_dir / "index.html",
@@ -66,8 +66,9 @@ def write_landing(output_dir: Path, entries: Sequence[dict[str, Any]]) -> Path:
         profile=output_dir.name,
         result=result,
         chart=chart,
+        damaged=damaged,
         notebooks=notebooks,
-        minutes=sum(entry["seconds"] for entry in entries) / 60,
+        minutes=run["seconds"] / 60,
         pages=found,
         experiments=_experiments(output_dir / "experiments.jsonl"),
     )
@@ -130,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (output_dir / "run.json").is_file():
         print("실행 결과가 없습니다. 먼저 make workshop 을 실행해 주세요.")
         return 1
-    write_landing(output_dir, json.loads((output_dir / "run.json").read_text(encoding="utf-8"))["notebooks"])
+    write_landing(output_dir, json.loads((output_dir / "run.json").read_text(encoding="utf-8")))
     print(f"{collect(output_dir, folder)}개 파일: {folder / 'index.html'}")
     return 0
 

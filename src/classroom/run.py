@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.classroom.runner import Runner, key_of
+from src.classroom.runner import Runner, key_of, usual_jobs
 from src.profiles import PROFILES, ROOT, active_profile
 
 NOTEBOOKS = (
@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None, notebooks: Sequence[Path] = NOTEBOOK
     parser.add_argument(
         "--timeout", type=int, help="셀 하나에 줄 시간(초). 정하지 않으면 일하는 동안은 기다립니다"
     )
+    parser.add_argument(
+        "--jobs", type=int, choices=(1, 2), help="1이면 차례로, 2면 서로 쓰지 않는 노트북을 나란히 실행합니다"
+    )
     parser.add_argument("--list", action="store_true", help="노트북 목록만 보여 줍니다")
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
@@ -55,7 +58,7 @@ def main(argv: Sequence[str] | None = None, notebooks: Sequence[Path] = NOTEBOOK
     if missing:
         print("노트북 파일이 없습니다. 저장소를 다시 받아 주세요:", *missing, sep="\n  ", file=sys.stderr)
         return 2
-    return Runner(profile, notebooks, args.timeout).run(selected)
+    return Runner(profile, notebooks, args.timeout).run(selected, args.jobs or usual_jobs(profile))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Notebooks run one after the other, each in a fresh kernel that is watched."""
+"""Notebooks run one after the other, or in two lanes side by side, each in a fresh kernel that is watched."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 
 from src.classroom.console import Console, busy_line
 from src.classroom.kernel import kernel_env, new_manager
@@ -31,7 +33,11 @@ from src.classroom.report import (
 from src.classroom.watch import PatientClient, Stuck
 from src.experiments.log import current_commit
 from src.profiles import Profile
+from src.qlora.registry import model_spec
 
+# Notebooks that use nothing of each other's may run side by side: a lane is worked off in its order.
+LANES = (("00.01", "00", "05"), ("01", "02", "03", "04"))
+LANE_GIB = 3  # memory that a lane of small models needs
 ATTEMPTS = 2  # a notebook whose kernel got stuck is run once more, from its beginning
 
 
@@ -51,30 +57,37 @@ class Runner:
         self.stopped = self.failed = False
         self.entries: dict[str, dict[str, Any]] = {}
         self.commit = current_commit()
-        self._step: asyncio.Future | None = None
+        self._steps: set[asyncio.Future] = set()
 
-    def run(self, selected: Sequence[Path]) -> int:
-        """Run ``selected`` (some of ``notebooks``, in their order) and return the exit status."""
-        started = time.time()
+    def run(self, selected: Sequence[Path], jobs: int = 1) -> int:
+        """Run ``selected`` (some of ``notebooks``, in their order), in ``jobs`` lanes; returns the exit status."""
+        self.started = time.time()
         self.entries = {p.stem: not_run(p) for p in self.notebooks}
         self.entries |= read_entries(self.output_dir, self.profile.name, self.commit)
         for path in selected:
             self.entries[path.stem] = not_run(path)
             self._html(path).unlink(missing_ok=True)  # a page of an earlier run would pass for this one's
+        self.before = sum(entry["seconds"] for entry in self.entries.values())
         self._save()
         if line := busy_line():
             self.console.line(line)
         with self._signals():
-            asyncio.run(self._run_all(selected))
-        write_landing(self.output_dir, list(self.entries.values()))
-        print_summary(self.console, self.output_dir, list(self.entries.values()), started)
+            asyncio.run(self._run_lanes(lanes(selected) if jobs > 1 else [list(selected)]))
+        entries = list(self.entries.values())
+        write_landing(self.output_dir, {"notebooks": entries, "seconds": self._seconds()})
+        print_summary(self.console, self.output_dir, entries, self.started, self._seconds())
         return 130 if self.stopped else 1 if self.failed else 0
 
-    async def _run_all(self, selected: Sequence[Path]) -> None:
-        ticking = asyncio.ensure_future(self.console.tick())
-        for path in selected:
+    async def _run_lanes(self, each: Sequence[Sequence[Path]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            ticking = group.create_task(self.console.tick())
+            await asyncio.gather(*(self._run_lane(lane) for lane in each))
+            ticking.cancel()
+
+    async def _run_lane(self, lane: Sequence[Path]) -> None:
+        for path in lane:
             if self.stopped or self.failed:  # between two notebooks
-                break
+                return
             for attempt in range(1, ATTEMPTS + 1):
                 entry, stuck = await self._run_notebook(path, attempt)
                 if not stuck or self.stopped or attempt == ATTEMPTS:
@@ -83,32 +96,33 @@ class Runner:
                     f"{self._number(path)} · {entry['error']['message']} 처음부터 다시 실행합니다."
                 )
             self.entries[path.stem] = entry
-            self.failed = entry["status"] != "ok"
+            self.failed = self.failed or entry["status"] != "ok"
             self._save()
-        ticking.cancel()
 
     async def _run_notebook(self, path: Path, attempt: int) -> tuple[dict[str, Any], bool]:
         """The notebook's entry in ``run.json``, and whether its kernel got stuck, so that another try may help."""
         started, number = time.monotonic(), self._number(path)
-        cells = _Cells(self.console, number)
+        lane = _Cells(self.console, number)
         error: Exception | None = None
         nb = nbformat.v4.new_notebook()
         try:
             nb = nbformat.read(path, as_version=4)
-            cells.begin(nb.cells)
-            await self._execute(nb, path, cells)
+            lane.begin(nb.cells)
+            await self._execute(nb, path, lane)
         except Exception as exception:
             error = exception
         finally:
-            self.console.forget()
-        entry = entry_of(path, nb.cells, cells.times, time.monotonic() - started, attempt)
-        at = cells.at
+            lane.end()
+        entry = entry_of(path, nb.cells, lane.times, time.monotonic() - started, attempt)
+        at = lane.at
         if error:
             message = "중단되었습니다." if self.stopped else error_message(error)
             entry["status"] = "failed"
             entry["error"] = {"index": at and at[0], "heading": at[3] if at else "", "message": message}
         day = [notebook.stem for notebook in self.notebooks]
-        write_html(nb, self._html(path), path, at[0] if error and at else None, day)
+        # In a thread, so that the other lane goes on.
+        failed_at = at[0] if error and at else None
+        await asyncio.to_thread(write_html, nb, self._html(path), path, failed_at, day)
         stuck = isinstance(error, Stuck)
         word = "완료" if not error else "중단" if self.stopped else "멈춤" if stuck else "실패"
         self.console.line(f"{number} · {word} · {entry['seconds']:.1f}초")
@@ -116,17 +130,17 @@ class Runner:
             self._explain(path, at, entry["error"]["message"])
         return entry, stuck
 
-    async def _execute(self, nb: nbformat.NotebookNode, path: Path, cells: _Cells) -> None:
+    async def _execute(self, nb: nbformat.NotebookNode, path: Path, lane: _Cells) -> None:
         """Start a kernel, run every cell, shut the kernel down, whatever happens."""
         sockets = tempfile.TemporaryDirectory(prefix="ws-")
         manager = new_manager(Path(sockets.name))
         client = PatientClient(
             nb,
             km=manager,
-            say=lambda text: self.console.line(f"{cells.number} · {text}"),
+            say=lambda text: self.console.line(f"{lane.number} · {text}"),
             timeout=self.timeout,
-            on_cell_execute=cells.started,
-            on_cell_executed=cells.executed,
+            on_cell_execute=lane.started,
+            on_cell_executed=lane.executed,
         )
         ended = False
         try:
@@ -153,15 +167,16 @@ class Runner:
         if self.stopped:
             step.close()
             raise Stopped
-        self._step = asyncio.ensure_future(step)
+        task = asyncio.ensure_future(step)
+        self._steps.add(task)
         try:
-            await self._step
+            await task
         except (Exception, asyncio.CancelledError) as error:
             if self.stopped:
                 raise Stopped from None
             raise error
         finally:
-            self._step = None
+            self._steps.discard(task)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -172,8 +187,8 @@ class Runner:
 
         def stop(*_: object) -> None:
             self.stopped = True
-            if self._step is not None:
-                self._step.get_loop().call_soon_threadsafe(self._step.cancel)
+            for task in list(self._steps):
+                task.get_loop().call_soon_threadsafe(task.cancel)
 
         before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -199,7 +214,13 @@ class Runner:
         return self.output_dir / "html" / f"{path.stem}.html"
 
     def _save(self) -> None:
-        write_run(self.output_dir, self.profile.name, self.commit, list(self.entries.values()))
+        write_run(
+            self.output_dir, self.profile.name, self.commit, list(self.entries.values()), self._seconds()
+        )
+
+    def _seconds(self) -> float:
+        """By the clock, of this run and of what an earlier one left: less than the notebooks' sum with two lanes."""
+        return round(self.before + time.time() - self.started, 2)
 
 
 class _Cells:
@@ -209,7 +230,7 @@ class _Cells:
         self.console, self.number = console, number
         self.times: list[dict[str, Any]] = []
         self.at: tuple[int, int, int, str] | None = None  # (index, place among code cells, how many, heading)
-        console.show(f"{number} · 커널을 시작합니다")
+        console.show(number, f"{number} · 커널을 시작합니다")
 
     def begin(self, cells: Sequence[Any]) -> None:
         self.headings = cell_headings(cells)
@@ -219,12 +240,32 @@ class _Cells:
         place = self.code.index(cell_index) + 1
         self.at = (cell_index, place, len(self.code), self.headings[cell_index])
         self.begun = time.monotonic()
-        self.console.show(f"{self.number} · 셀 {place}/{len(self.code)} · {self.at[3]}")
+        self.console.show(self.number, f"{self.number} · 셀 {place}/{len(self.code)} · {self.at[3]}")
 
     def executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         seconds = time.monotonic() - self.begun
         self.times.append({"index": cell_index, "heading": self.at[3], "seconds": round(seconds, 2)})
-        self.console.done(f" · {seconds:.1f}초")
+        self.console.done(self.number, f" · {seconds:.1f}초")
+
+    def end(self) -> None:
+        self.console.forget(self.number)
+
+
+def lanes(selected: Sequence[Path]) -> list[list[Path]]:
+    """``selected`` in lanes that need nothing of each other; a notebook that ``LANES`` does not know stays last in
+    the last one."""
+    known = {key: lane for lane in LANES for key in lane}
+    found: dict[tuple[str, ...], list[Path]] = {}
+    for path in selected:
+        found.setdefault(known.get(key_of(path), LANES[-1]), []).append(path)
+    return list(found.values())
+
+
+def usual_jobs(profile: Profile) -> int:
+    """Two lanes where a second core and the memory are there for them; a model for a card has it to itself."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = psutil.virtual_memory().available / 2**30
+    return 2 if model_spec(profile).local and cores > 1 and memory > 2 * LANE_GIB else 1
 
 
 def key_of(path: Path) -> str:

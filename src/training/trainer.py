@@ -145,19 +145,6 @@ class WorkshopTrainer(Trainer):
             model.save_pretrained(str(folder), state_dict=state_dict, save_embedding_layers=False)
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form of a model card
 
-    def training_step(self, model, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """On a CPU with plain matrix products: the backward pass of torch's fused attention kernel is slow there.
-        Answering and evaluating keep the fused one, whose forward pass is the faster of the two."""
-        inner = self.accelerator.unwrap_model(model)
-        if inner.device.type != "cpu":
-            return super().training_step(model, *args, **kwargs)
-        fused = inner.config._attn_implementation
-        inner.set_attn_implementation("eager")
-        try:
-            return super().training_step(model, *args, **kwargs)
-        finally:
-            inner.set_attn_implementation(fused)
-
     def compute_loss(self, model, inputs: dict, return_outputs: bool = False, num_items_in_batch=None) -> Any:
         """The same loss, from logits at the answers alone: elsewhere they are the largest tensors of a step, made to
         be thrown away. The adapter is the same bit for bit (a test trains both ways)."""

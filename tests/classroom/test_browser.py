@@ -215,7 +215,7 @@ def test_the_landing_page_fits_and_every_link_opens(browser, tmp_path, pictures,
     text = json.dumps({"n": 400, "n_groups": 26, "metrics": dict.fromkeys(names, entry)})
     (tmp_path / "comparison.json").write_text(text, encoding="utf-8")
     (tmp_path / "run.json").write_text("{}", encoding="utf-8")
-    landing = write_landing(tmp_path, entries)
+    landing = write_landing(tmp_path, {"notebooks": entries, "seconds": 24.6})
     page = browser.new_page(viewport={"width": width, "height": HEIGHT})
     said = []
     page.on("console", lambda message: said.append(message.text))

@@ -20,7 +20,7 @@ ATTACK = "<script>alert(1)</script>"
 
 def page_of(folder: Path, **entry) -> str:
     entries = [not_run(Path("00-first.ipynb")) | entry]
-    return write_landing(folder, entries).read_text(encoding="utf-8")
+    return write_landing(folder, {"notebooks": entries, "seconds": 90.0}).read_text(encoding="utf-8")
 
 
 def dead_links(folder: Path, page: Path) -> list[str]:
@@ -36,6 +36,12 @@ def dead_links(folder: Path, page: Path) -> list[str]:
 def test_an_empty_folder_says_what_is_missing(tmp_path):
     page = page_of(tmp_path)
     assert "아직 비교한 결과가 없습니다" in page and "실행 안 함" in page and links(page) == []
+
+
+def test_a_damaged_comparison_is_not_a_missing_one(tmp_path):
+    (tmp_path / "comparison.json").write_text('{"n": 4', encoding="utf-8")
+    page = page_of(tmp_path)
+    assert "읽지 못했습니다" in page and "아직 비교한" not in page and "1.5분" in page
 
 
 def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):

@@ -96,6 +96,20 @@ def test_what_a_dying_kernel_says_stays_off_the_terminal(outputs, tmp_path, capf
     assert capfd.readouterr().err == ""
 
 
+def test_two_lanes_keep_their_own_order_and_stop_at_a_failure(outputs, tmp_path):
+    note = "open('order.txt', 'a').write('{} ')"
+    keys = ("00.01", "00", "01", "02", "05")
+    paths = [write_notebook(tmp_path / f"{key}-x.ipynb", "# 절", note.format(key)) for key in keys]
+    assert run.main(["--jobs", "2"], notebooks=paths) == 0
+    order = (tmp_path / "order.txt").read_text().split()
+    assert [key for key in order if key in ("00.01", "00", "05")] == ["00.01", "00", "05"]
+    assert [key for key in order if key in ("01", "02")] == ["01", "02"]
+    assert [entry["name"] for entry in read_run(outputs)["notebooks"]] == [f"{key}-x" for key in keys]
+    write_notebook(paths[2], "1 / 0")
+    assert run.main(["--jobs", "2"], notebooks=paths) == 1
+    assert statuses(outputs)[2:4] == ["failed", "not run"]
+
+
 def test_a_failure_is_named_and_what_ran_is_kept(outputs, three, tmp_path, capsys):
     assert run.main([], notebooks=three) == 1
     out = capsys.readouterr().out
@@ -209,7 +223,7 @@ def test_the_summary_ends_with_the_verdict_and_where_to_look(outputs, tmp_path, 
 def test_a_broken_comparison_does_not_spoil_the_summary(outputs, tmp_path, capsys, text):
     outputs.mkdir(parents=True)
     (outputs / "comparison.json").write_text(text)
-    print_summary(Console(), outputs, [], 0.0)
+    print_summary(Console(), outputs, [], 0.0, 0.0)
     out = capsys.readouterr().out
     assert "읽지 못했습니다" in out and "다음에 볼 곳" in out
 
@@ -296,31 +310,33 @@ def ticked(console: Console, seconds: float) -> None:
     asyncio.run(some_ticks())
 
 
-def test_a_terminal_shows_the_time_gone_by_on_one_line(monkeypatch):
+def test_a_terminal_shows_each_lane_and_the_time_gone_by_on_one_line(monkeypatch):
     shown = []
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr("builtins.print", lambda text, **_: shown.append(text))
     console = Console()
     console.tty, console.every = True, 0.05
-    console.show("[5/7] 03_fine_tuning_with_lora · 셀 12/40 · 아주 긴 제목을 가진 셀")
+    console.show("a", "[5/7] 03_fine_tuning_with_lora · 셀 12/40 · 아주 긴 제목을 가진 셀")
     ticked(console, 1.5)
-    assert shown[-1].endswith(" · 1초째")  # cut is the heading, not what moves
-    assert all(part.startswith("\r\x1b[2K[5/7]") and "\n" not in part for part in shown)
-    assert all(width(part.removeprefix("\r\x1b[2K")) < 40 for part in shown)
-    console.forget()
+    assert shown[-1].startswith("\r\x1b[2K[5/7]") and shown[-1].endswith(" · 1초째")  # cut is the heading
+    console.show("b", "[2/7] 00-concepts · 셀 1/40 · 또 긴 제목을 가진 셀")
+    assert re.fullmatch(r"\r\x1b\[2K\[5/7\].* · 1초째 \| \[2/7\].* · 0초째", shown[-1])
+    assert all("\n" not in part and width(part.removeprefix("\r\x1b[2K")) < 60 for part in shown)
+    console.forget("a")
+    console.forget("b")
     count = len(shown)
     ticked(console, 0.2)
-    assert len(shown) == count  # and no more once the cell is done
+    assert len(shown) == count  # and no more once the cells are done
 
 
 def test_a_log_gets_a_line_now_and_then(capsys):
     console = Console()
     assert not console.tty and console.every >= 10
     console.every = 0.05
-    console.show("셀 1/1")
+    console.show("a", "셀 1/1")
     ticked(console, 0.3)
     assert "셀 1/1 · 0초째" in capsys.readouterr().out
-    console.done(" · 0.3초")
+    console.done("a", " · 0.3초")
     assert capsys.readouterr().out == "셀 1/1 · 0.3초\n"
 
 

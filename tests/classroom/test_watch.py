@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
 
-from src.classroom import run, watch
+from src.classroom import run, runner, watch
 from src.classroom.watch import PatientClient
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="정지 신호가 없는 운영 체제입니다")
@@ -39,7 +40,7 @@ def go(tmp_path, monkeypatch, capsys):
     def start(*cells: str) -> tuple[int, str, str]:
         path = tmp_path / "01_silent.ipynb"
         nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells]), path)
-        status = run.main([], notebooks=[path])
+        status = run.main(["--jobs", "1"], notebooks=[path])
         page = tmp_path / "outputs" / "tiny" / "html" / "01_silent.html"
         return status, capsys.readouterr().out, page.read_text(encoding="utf-8")
 
@@ -143,3 +144,12 @@ def test_an_idle_kernel_does_not_count_as_working(short, go):
     """What the watch takes for work is above what a kernel uses that only waits, beside other programs too."""
     status, out, _ = go("import time; time.sleep(3)")
     assert status == 0 and "일하지 않고 기다립니다" in out
+
+
+def test_each_notebook_has_its_lane():
+    found = runner.lanes(run.NOTEBOOKS)
+    assert [[Path(p).stem[:2] for p in lane] for lane in found] == [
+        ["00", "00", "05"],
+        ["01", "02", "03", "04"],
+    ]
+    assert [len(lane) for lane in runner.lanes(run.NOTEBOOKS[4:])] == [2, 1]

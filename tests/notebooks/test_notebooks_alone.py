@@ -1,7 +1,7 @@
 """A notebook alone in an empty work folder makes what the ones before it would have left.
 
-00.01, 00 and 01 come first in the whole day, which begins in an empty folder too; what 03 would need, 04 makes by the
-same call, and its training as well.
+00.01, 00 and 01 are the first of their lanes in the whole day, which begins in an empty folder too; what 03 would need,
+04 makes by the same call, and its training as well.
 """
 
 from __future__ import annotations
