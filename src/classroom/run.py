@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.classroom.runner import Runner, key_of, usual_jobs
+from src.classroom.lanes import key_of, usual_jobs
+from src.classroom.runner import Runner
 from src.profiles import PROFILES, ROOT, active_profile
 
 NOTEBOOKS = (

@@ -79,7 +79,7 @@ def test_runs_in_order_in_fresh_kernels(outputs, three, tmp_path, capfd):
     result = read_run(outputs)
     assert set(result) == {"profile", "commit", "seconds", "notebooks"}
     assert result["profile"] == "tiny"
-    assert result["seconds"] == pytest.approx(sum(e["seconds"] for e in result["notebooks"]), abs=0.01)
+    assert result["seconds"] >= sum(e["seconds"] for e in result["notebooks"])  # one lane: by the clock
     assert [e["name"] for e in result["notebooks"]] == [p.stem for p in three]
     assert all(set(e) == ENTRY_KEYS and e["status"] == "ok" for e in result["notebooks"])
     second = result["notebooks"][1]["slowest_cells"]

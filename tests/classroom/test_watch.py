@@ -10,7 +10,8 @@ import nbformat
 import psutil
 import pytest
 
-from src.classroom import run, runner, watch
+from src.classroom import run, watch
+from src.classroom.lanes import lanes
 from src.classroom.watch import PatientClient
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="정지 신호가 없는 운영 체제입니다")
@@ -147,9 +148,9 @@ def test_an_idle_kernel_does_not_count_as_working(short, go):
 
 
 def test_each_notebook_has_its_lane():
-    found = runner.lanes(run.NOTEBOOKS)
+    found = lanes(run.NOTEBOOKS)
     assert [[Path(p).stem[:2] for p in lane] for lane in found] == [
         ["00", "00", "05"],
         ["01", "02", "03", "04"],
     ]
-    assert [len(lane) for lane in runner.lanes(run.NOTEBOOKS[4:])] == [2, 1]
+    assert [len(lane) for lane in lanes(run.NOTEBOOKS[4:])] == [2, 1]
