@@ -1,6 +1,7 @@
 """The terminal while notebooks run: what each lane does and for how long."""
 
 import asyncio
+import itertools
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ class Console:
 
     def __init__(self) -> None:
         self.tty = sys.stdout.isatty()
-        self.every = 1.0 if self.tty else 30.0  # seconds between signs of life within one cell
+        self.every = 1 if self.tty else 30  # seconds between signs of life within one cell
         self._shown: dict[str, tuple[str, float]] = {}  # lane -> what it does, since when
 
     def line(self, text: str) -> None:
@@ -39,9 +40,14 @@ class Console:
         self._shown.pop(lane, None)
 
     async def tick(self) -> None:
-        """Show the time gone by until cancelled."""
-        while True:
-            await asyncio.sleep(self.every)
+        """Show the time gone by, and that others use the machine when they do, until cancelled."""
+        others = Others()
+        for second in itertools.count(1):
+            await asyncio.sleep(1.0)
+            if (second == 1 or second % 20 == 0) and (line := others.line()):
+                self.line(line)
+            if second % self.every:
+                continue
             self._draw()
             if not self.tty:
                 for text, since in self._shown.values():
@@ -62,16 +68,36 @@ class Console:
         print("\r\x1b[2K" + " | ".join(parts), end="", flush=True)
 
 
-def busy_line() -> str:
-    """What to say where other programs use this machine; nothing where they do not."""
-    cores = os.cpu_count() or 1
-    used = psutil.cpu_percent(interval=0.5) / 100 * cores
-    if used < 0.4 * cores:
-        return ""
-    return (
-        f"다른 프로그램이 이 컴퓨터의 코어 {cores}개 가운데 {used:.1f}개를 쓰고 있어 평소보다 오래 걸립니다. "
-        "닫을 수 있으면 닫아 주세요."
-    )
+class Others:
+    """What other programs use of this machine: asked now and then, it says so once each time that it becomes much."""
+
+    def __init__(self) -> None:
+        self.cores = os.cpu_count() or 1
+        self._before, self._told = self._times(), False
+
+    def line(self) -> str:
+        """What to say of the time since the last call; nothing where there is nothing new."""
+        now = self._times()
+        seconds, all_, ours = (new - old for new, old in zip(now, self._before, strict=True))
+        self._before, used = now, (all_ - ours) / seconds
+        told, self._told = self._told, used >= 0.4 * self.cores
+        if told or not self._told:
+            return ""
+        return (
+            f"다른 프로그램이 이 컴퓨터의 코어 {self.cores}개 가운데 {used:.1f}개를 쓰고 있어 평소보다 오래 걸립니다. "
+            "닫을 수 있으면 닫아 주세요."
+        )
+
+    @staticmethod
+    def _times() -> tuple[float, float, float]:
+        """(By the clock, processor seconds of all programs, of this one and of whatever it started)."""
+        whole, ours = psutil.cpu_times(), 0.0
+        for process in (me := psutil.Process(), *me.children(recursive=True)):
+            try:
+                ours += sum(process.cpu_times()[:4])  # those of its children that have ended, too
+            except psutil.Error:
+                continue
+        return time.monotonic(), whole.user + whole.system + getattr(whole, "nice", 0.0), ours
 
 
 def elapsed(seconds: float) -> str:

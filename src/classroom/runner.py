@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from src.classroom.console import Console, busy_line
+from src.classroom.console import Console
 from src.classroom.kernel import kernel_env, new_manager
 from src.classroom.landing import write_landing
 from src.classroom.lanes import key_of, lanes
@@ -64,8 +64,6 @@ class Runner:
             self._html(path).unlink(missing_ok=True)  # a page of an earlier run would pass for this one's
         self.before = sum(entry["seconds"] for entry in self.entries.values())
         self._save()
-        if line := busy_line():
-            self.console.line(line)
         with self._signals():
             asyncio.run(self._run_lanes(lanes(selected) if jobs > 1 else [list(selected)]))
         entries = list(self.entries.values())

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from src.classroom import run, runner
-from src.classroom.console import Console, elapsed
+from src.classroom.console import Console, Others, elapsed
 from src.classroom.kernel import environment, kernel_env
 from src.classroom.report import cell_headings, print_summary, warning_lines
 from src.data.text import width
@@ -342,3 +342,28 @@ def test_a_log_gets_a_line_now_and_then(capsys):
 
 def test_time_gone_by():
     assert [elapsed(seconds) for seconds in (0.4, 59.9, 60, 3725)] == ["0초", "59초", "1분 00초", "62분 05초"]
+
+
+def test_a_busy_machine_is_named_once_each_time_it_becomes_busy(monkeypatch):
+    # By the clock, processor seconds of all programs, of the run's own.
+    looks = [(0, 0, 0), (20, 38, 36), (40, 78, 46), (60, 118, 56), (80, 138, 76), (100, 178, 86)]
+    monkeypatch.setattr(Others, "_times", staticmethod(lambda: looks.pop(0)))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    others = Others()
+    said = [others.line() for _ in range(5)]
+    assert [bool(line) for line in said] == [False, True, False, False, True]
+    assert "코어 2개 가운데 1.5개" in said[1]
+
+
+def test_what_a_run_uses_itself_does_not_count_as_others():
+    """A process of ours that ended between two looks is in its parent's times."""
+    before = Others._times()
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import time; end = time.process_time() + 1\nwhile time.process_time() < end: pass",
+        ]
+    )
+    after = Others._times()
+    assert after[2] - before[2] >= 1.0
