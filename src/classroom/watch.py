@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 from nbclient import NotebookClient
+from nbclient.output_widget import OutputWidget
 
 SLICE = 1.0  # seconds a socket is waited for before it is asked again
 LOOK = 5.0  # seconds between two looks at the kernel
@@ -26,18 +27,25 @@ class Stuck(RuntimeError):
     """The kernel is there and will not go on; the message says in Korean what was seen."""
 
 
+class _Listener(OutputWidget):
+    """Takes what is drawn into an ``Output`` widget off the cell's page, as a front end does, and tells nobody."""
+
+    def _publish_msg(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
 class PatientClient(NotebookClient):
-    """``NotebookClient`` that polls its sockets in slices, mirrors no widgets and watches its kernel.
+    """``NotebookClient`` that polls its sockets in slices, never answers widgets and watches its kernel.
 
     nbclient mimics a front end for ``Output`` widgets: it sends on the shell channel while it waits there for the
     reply, and the wake-up of the edge-triggered socket can be lost (its issue 312): the reply lies unread for ever.
-    No mirror, no such sends; and a socket that is asked anew each second finds whatever wake-up was lost.
+    No such sends here; and a socket that is asked anew each second finds whatever wake-up was lost.
     """
 
     def __init__(self, *args: Any, say: Callable[[str], None], **options: Any) -> None:
         options = {"startup_timeout": 120, "iopub_timeout": 120, "coalesce_streams": True} | options
         super().__init__(*args, **options)
-        self.comm_open_handlers = {"jupyter.widget": lambda message: None}
+        self.widget_registry = {"@jupyter-widgets/output": {"OutputModel": _Listener}}
         self.say = say
         self._heard = time.monotonic()
         self._idle = False  # the kernel has said that it is done with the cell
