@@ -35,7 +35,9 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
     # A 3.x folder names remote code, about which AutoTokenizer asks on the console, and a GPT-2 class that would
     # replace what tokenizer.json says about splitting words. The file itself is all that is needed.
     kind = AutoTokenizer if spec.key_mapping is None else PreTrainedTokenizerFast
-    tokenizer = kind.from_pretrained(spec.location, **_source_options(spec))
+    # A clean-up for WordPiece that some folders ask for: a BPE tokenizer ignores it, with a warning at each decoding.
+    options = {**_source_options(spec), "clean_up_tokenization_spaces": False}
+    tokenizer = kind.from_pretrained(spec.location, **options)
     _show_revision(spec)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise ValueError(

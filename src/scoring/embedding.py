@@ -29,12 +29,15 @@ def load_embedder(profile: Profile | str) -> Any:
         ours = _only_our_modules(folder)
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=ours)
     try:
-        return SentenceTransformer(name, **_prompt_options(name))
+        embedder = SentenceTransformer(name, prompts=_prompts(name))
     except OSError as error:
         raise OSError(
             f"임베더 '{name}'을(를) 열 수 없습니다. 이름과 인터넷 연결을 확인하시거나, 오프라인이면 "
             "embedder를 'data/tiny/embedder'로 바꿔 주세요. (없으면 python -m data.build.embedder 로 만듭니다.)"
         ) from error
+    if _prompts(name):
+        embedder.default_prompt_name = "query"  # here, because the constructor warns about it
+    return embedder
 
 
 def embedder_label(profile: Profile | str) -> str:
@@ -51,7 +54,7 @@ def _only_our_modules(folder: Path) -> bool:
     return all(module["type"] == "src.scoring.char_ngrams.CharNgramTfidf" for module in modules)
 
 
-def _prompt_options(name: str) -> dict[str, Any]:
+def _prompts(name: str) -> dict[str, str] | None:
     if "e5-" in name.lower().rsplit("/", 1)[-1] and "instruct" not in name.lower():
-        return {"prompts": {"query": "query: ", "passage": "passage: "}, "default_prompt_name": "query"}
-    return {}
+        return {"query": "query: ", "passage": "passage: "}
+    return None
