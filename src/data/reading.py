@@ -38,6 +38,7 @@ def iter_samples(
     split: str = "train",
     config: str | None = None,
     revision: str | None = None,
+    keep: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Rows of a file or a dataset, one at a time; values stay as they are.
 
@@ -48,6 +49,8 @@ def iter_samples(
         fields: our names -> the file's own names, e.g. ``{"question": "문의 내용"}``, where they are not
             recognised by themselves (``ALIASES``).
         split, config, revision: of a dataset; without meaning for a file.
+        keep: download the whole hub dataset first, so that it opens without a network the next time; else its rows
+            are streamed and leave nothing behind.
 
     Yields:
         One dict a row with ``id, group_id, question, context, answer, topic, source, line`` and ``answer_start``
@@ -68,7 +71,7 @@ def iter_samples(
         rows, name, stem = read_rows(path), path.name, path.stem
     elif path.is_dir() or (_HUB_ID.fullmatch(str(source)) and path.suffix.lower() not in SUFFIXES):
         name = stem = ":".join(filter(None, (path.name if path.is_dir() else str(source), config, split)))
-        rows = enumerate(_read_dataset(str(source), split, config, revision), start=1)
+        rows = enumerate(_read_dataset(str(source), split, config, revision, keep), start=1)
     else:
         raise FileNotFoundError(f"{source} 파일이 없습니다. 경로와 파일 이름을 확인해 주세요.")
     columns = {our: list(map(_plain, aliases)) for our, aliases in ALIASES.items()}
@@ -136,12 +139,18 @@ def _first_answer(answers: Any) -> dict[str, Any]:
     return {"answer": answers}
 
 
-def _read_dataset(dataset: str, split: str, config: str | None, revision: str | None) -> Iterator[Any]:
+def _read_dataset(
+    dataset: str, split: str, config: str | None, revision: str | None, keep: bool
+) -> Iterator[Any]:
     """Rows of a hub dataset or of a local folder, streamed; no code of the dataset is run."""
     from datasets import load_dataset
+    from huggingface_hub import snapshot_download
 
     try:
-        yield from load_dataset(dataset, config, split=split, revision=revision, streaming=True)
+        folder = dataset
+        if keep and not Path(dataset).is_dir():
+            folder, revision = snapshot_download(dataset, repo_type="dataset", revision=revision), None
+        yield from load_dataset(folder, config, split=split, revision=revision, streaming=True)
     except Exception as error:  # the hub, the network and the file formats have no common error
         detail = f"({type(error).__name__}: {str(error)[:300]})"
         if "gated" in str(error).lower():

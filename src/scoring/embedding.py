@@ -29,7 +29,8 @@ def load_embedder(profile: Profile | str) -> Any:
         ours = _only_our_modules(folder)
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=ours)
     try:
-        return SentenceTransformer(name, **_prompt_options(name))
+        revision = None if isinstance(profile, str) else profile.embedder_revision
+        return SentenceTransformer(name, revision=revision, **_prompt_options(name))
     except OSError as error:
         raise OSError(
             f"임베더 '{name}'을(를) 열 수 없습니다. 이름과 인터넷 연결을 확인하시거나, 오프라인이면 "
