@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hub import serve_hub
+from local_hub import serve_hub
 from hypothesis import settings
 from stand_ins import build_hub
 
