@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +64,7 @@ class Profile:
     max_test_records: int
     generation_batch_size: int
 
+    embedder_revision: str | None = None  # the hub commit; None: of this checkout, or the newest
     hub_data: HubData | None = None  # None: no network
     data_files: tuple[str, ...] = RAW_FILES  # paths below the checkout
     max_context_length: int = 2048  # characters of one document; a longer one is refused
@@ -136,6 +137,7 @@ PROFILES: dict[str, Profile] = {
             name="rtx4090",
             model="exaone-3.0-7.8b",
             embedder="intfloat/multilingual-e5-small",
+            embedder_revision="fd1525a9fd15316a2d503bf26ab031a61d056e98",
             hub_data=KORQUAD,
             num_distractors=4,
             max_context_tokens=1536,
@@ -156,6 +158,16 @@ PROFILES: dict[str, Profile] = {
         ),
     )
 }
+# 16 GB, as free notebook services give them: the first step of the ladder of src.qlora.fitting, and the arithmetic
+# that a card before 2020 (compute capability below 8.0) has in its hardware.
+PROFILES["t4"] = replace(
+    PROFILES["rtx4090"],
+    name="t4",
+    compute_dtype="float16",
+    batch_size=2,
+    gradient_accumulation_steps=8,
+    eval_batch_size=2,
+)
 
 
 def active_profile() -> Profile:
