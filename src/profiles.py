@@ -158,6 +158,16 @@ PROFILES: dict[str, Profile] = {
         ),
     )
 }
+# 16 GB, as free notebook services give them: the first step of the ladder of src.qlora.fitting, and the arithmetic
+# that a card before 2020 (compute capability below 8.0) has in its hardware.
+PROFILES["t4"] = replace(
+    PROFILES["rtx4090"],
+    name="t4",
+    compute_dtype="float16",
+    batch_size=2,
+    gradient_accumulation_steps=8,
+    eval_batch_size=2,
+)
 
 # For the tests, and no choice of a learner's (it is not in PROFILES): what rtx4090 is, with stand-ins behind the hub's
 # names that are so small, and so many fewer rows and steps, that a CPU gets through the day in minutes.

@@ -24,5 +24,5 @@ def read_hub_rows(profile: Profile) -> list[dict[str, Any]]:
     data = profile.hub_data
     if data is None:
         return []
-    rows = iter_samples(data.dataset, split=data.split, revision=data.revision, keep=True)
+    rows = iter_samples(data.dataset, split=data.split, revision=data.revision)
     return list(draw_groups(rows, count=data.rows, seed=profile.seed))

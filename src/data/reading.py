@@ -8,6 +8,8 @@ from typing import Any
 from src.data.files import SUFFIXES, read_rows
 from src.data.json_rows import Unreadable
 from src.data.text import document_key
+from src.hub.cache import HubItem
+from src.hub.fetching import fetch
 
 # Column names seen in the wild -> our names; compared without white space and case.
 ALIASES = {
@@ -38,19 +40,16 @@ def iter_samples(
     split: str = "train",
     config: str | None = None,
     revision: str | None = None,
-    keep: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Rows of a file or a dataset, one at a time; values stay as they are.
 
     Args:
         source: a ``.json`` (array, or SQuAD form), ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` file, text in UTF-8
             (with or without BOM) or CP949; or the id of a hub dataset (``"KorQuAD/squad_kor_v1"``) or the folder
-            of a local one, which ``datasets`` streams.
+            of a local one.
         fields: our names -> the file's own names, e.g. ``{"question": "문의 내용"}``, where they are not
             recognised by themselves (``ALIASES``).
         split, config, revision: of a dataset; without meaning for a file.
-        keep: download the whole hub dataset first, so that it opens without a network the next time; else its rows
-            are streamed and leave nothing behind.
 
     Yields:
         One dict a row with ``id, group_id, question, context, answer, topic, source, line`` and ``answer_start``
@@ -59,7 +58,7 @@ def iter_samples(
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or it holds no rows in a form known here.
-        ConnectionError: the dataset cannot be reached.
+        HubError (a ConnectionError): the dataset is neither in the cache nor to be had from the hub.
     """
     unknown = set(fields or {}) - set(ALIASES)
     if unknown:
@@ -71,7 +70,7 @@ def iter_samples(
         rows, name, stem = read_rows(path), path.name, path.stem
     elif path.is_dir() or (_HUB_ID.fullmatch(str(source)) and path.suffix.lower() not in SUFFIXES):
         name = stem = ":".join(filter(None, (path.name if path.is_dir() else str(source), config, split)))
-        rows = enumerate(_read_dataset(str(source), split, config, revision, keep), start=1)
+        rows = enumerate(_read_dataset(str(source), split, config, revision), start=1)
     else:
         raise FileNotFoundError(f"{source} 파일이 없습니다. 경로와 파일 이름을 확인해 주세요.")
     columns = {our: list(map(_plain, aliases)) for our, aliases in ALIASES.items()}
@@ -139,31 +138,15 @@ def _first_answer(answers: Any) -> dict[str, Any]:
     return {"answer": answers}
 
 
-def _read_dataset(
-    dataset: str, split: str, config: str | None, revision: str | None, keep: bool
-) -> Iterator[Any]:
-    """Rows of a hub dataset or of a local folder, streamed; no code of the dataset is run."""
+def _read_dataset(dataset: str, split: str, config: str | None, revision: str | None) -> Iterator[Any]:
+    """Rows of a hub dataset, which is kept in the hub's cache, or of a local folder; no code of the dataset is run."""
     from datasets import load_dataset
-    from huggingface_hub import snapshot_download
 
+    folder = dataset if Path(dataset).is_dir() else str(fetch(HubItem("dataset", dataset, revision)))
     try:
-        folder = dataset
-        if keep and not Path(dataset).is_dir():
-            folder, revision = snapshot_download(dataset, repo_type="dataset", revision=revision), None
-        yield from load_dataset(folder, config, split=split, revision=revision, streaming=True)
-    except Exception as error:  # the hub, the network and the file formats have no common error
-        detail = f"({type(error).__name__}: {str(error)[:300]})"
-        if "gated" in str(error).lower():
-            raise ConnectionError(
-                f"{dataset}은 승인을 받아야 하는 데이터입니다. 허브의 데이터 페이지에서 이용을 신청한 뒤 "
-                f"터미널에서 hf auth login을 실행해 주세요. {detail}"
-            ) from error
-        if isinstance(error, ValueError) or Path(dataset).is_dir():
-            raise ValueError(
-                f"{dataset}에서 config={config!r}, split={split!r}을 읽을 수 없습니다. 폴더의 파일이나 데이터 "
-                f"페이지에서 이름을 확인해 주세요. {detail}"
-            ) from error
-        raise ConnectionError(
-            f"{dataset} 데이터를 가져올 수 없습니다. 이름과 네트워크를 확인해 주세요. 네트워크가 없으면 "
-            f"WORKSHOP_PROFILE=tiny로 저장소에 든 데이터만 쓸 수 있습니다. {detail}"
+        yield from load_dataset(folder, config, split=split, streaming=True)
+    except Exception as error:  # file formats and splits have no common error
+        raise ValueError(
+            f"{dataset}에서 config={config!r}, split={split!r}을 읽을 수 없습니다. 폴더의 파일이나 데이터 "
+            f"페이지에서 이름을 확인해 주세요. ({type(error).__name__}: {str(error)[:300]})"
         ) from error

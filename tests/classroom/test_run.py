@@ -123,16 +123,6 @@ def test_a_failure_is_named_and_what_ran_is_kept(outputs, three, tmp_path, capsy
     }
     page = (outputs / "html" / "02-second.html").read_text(encoding="utf-8")
     assert "여기까지" in page and "ZeroDivisionError" in page and "여기서 멈췄습니다" in page
-
-
-def test_what_to_type_next_names_the_profile(outputs, three, capsys):
-    """make workshop takes tiny by itself, and make lab what was once chosen in 00.01."""
-    assert run.main(["--profile", "rtx4090"], notebooks=three) == 1
-    out = capsys.readouterr().out
-    assert "make workshop PROFILE=rtx4090 FROM=02\n" in out and "make lab PROFILE=rtx4090\n" in out
-    assert run.main([], notebooks=three) == 1
-    out = capsys.readouterr().out
-    assert "make workshop FROM=02\n" in out and "make lab PROFILE=tiny\n" in out
     assert not (outputs / "html" / "03_third.html").exists()
 
     (tmp_path / "mended").touch()
@@ -156,6 +146,16 @@ def test_a_page_of_an_earlier_run_does_not_survive(outputs, three):
     (outputs / "html" / "03_third.html").write_text("alt")
     assert run.main([], notebooks=three) == 1
     assert not (outputs / "html" / "03_third.html").exists()
+
+
+def test_what_to_type_next_names_the_profile(outputs, three, capsys):
+    """make workshop takes tiny by itself, and make lab what was once chosen in 00.01."""
+    assert run.main(["--profile", "rtx4090"], notebooks=three) == 1
+    out = capsys.readouterr().out
+    assert "make workshop PROFILE=rtx4090 FROM=02\n" in out and "make lab PROFILE=rtx4090\n" in out
+    assert run.main([], notebooks=three) == 1
+    out = capsys.readouterr().out
+    assert "make workshop FROM=02\n" in out and "make lab PROFILE=tiny\n" in out
 
 
 def test_pictures_are_within_the_page_and_nothing_blocks_it(outputs, tmp_path):
