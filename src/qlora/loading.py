@@ -41,7 +41,8 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
     # A 3.x folder names remote code, about which AutoTokenizer asks on the console, and a GPT-2 class that would
     # replace what tokenizer.json says about splitting words. The file itself is all that is needed.
     kind = AutoTokenizer if spec.key_mapping is None else PreTrainedTokenizerFast
-    tokenizer = kind.from_pretrained(model_folder(spec), **LOCAL)
+    # A clean-up for WordPiece that some folders ask for: a BPE tokenizer ignores it, with a warning at each decoding.
+    tokenizer = kind.from_pretrained(model_folder(spec), **LOCAL, clean_up_tokenization_spaces=False)
     _show_revision(spec)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise ValueError(
