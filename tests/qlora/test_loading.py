@@ -94,13 +94,10 @@ def test_hub_models_show_their_licence(key):
 
 @pytest.mark.parametrize("load", [load_tokenizer, load_base_model])
 def test_licence_is_shown_before_the_hub_is_asked(load, monkeypatch, capsys):
-    import transformers
-
-    def stopped(*args, **kwargs):
+    def stopped(item):
         raise ConnectionError("the hub was asked")
 
-    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", stopped)
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", stopped)
+    monkeypatch.setattr("src.qlora.registry.fetch", stopped)
     spec = replace(MODELS["exaone-4.0-1.2b"], key=load.__name__)
     monkeypatch.setitem(MODELS, spec.key, spec)
     with pytest.raises(ConnectionError):
@@ -140,7 +137,7 @@ def test_revisions_are_commits():
 
 def test_the_loaded_commit_is_read_from_the_cache_and_shown(tmp_path, monkeypatch, capsys):
     spec = replace(MODELS["exaone-3.0-7.8b"], key="cached", source="someone/model")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     assert loaded_commit(spec) is None and loaded_commit(MODELS["tiny"]) is None
     commit, folder = "0123456789" * 4, tmp_path / "models--someone--model"
     (folder / "refs").mkdir(parents=True)
