@@ -91,6 +91,7 @@ def test_e5_gets_its_prefix_and_says_nothing_about_it(monkeypatch, caplog):
         options = {key: value for key, value in options.items() if "prompt" in key}
         return SentenceTransformer(modules=[CharNgramTfidf().fit(TEXTS)], device="cpu", **options)
 
+    monkeypatch.setattr(embedding, "fetch", lambda item: item.repo)
     monkeypatch.setattr("sentence_transformers.SentenceTransformer", downloaded)
     monkeypatch.setattr(logging.getLogger("sentence_transformers"), "propagate", True)
     model = load_embedder(PROFILES["rtx4090"])
