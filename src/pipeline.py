@@ -20,7 +20,7 @@ from src.generation.generate import generate_base_and_tuned
 from src.profiles import Profile
 from src.qlora.adapters import attach_adapter, load_adapter
 from src.qlora.configs import build_bnb_config
-from src.qlora.loading import load_base_model, load_tokenizer
+from src.qlora.loading import copy_licence, load_base_model, load_tokenizer
 from src.qlora.registry import model_spec
 from src.quality.cleaning import Finding, clean_records
 from src.raft.conversion import convert_to_raft
@@ -172,6 +172,7 @@ def save_training(
     source = {"base_model_name_or_path": model_spec(profile).source, "revision": log["base_revision"]}
     config = folder / "adapter" / "adapter_config.json"
     _write_json(config, json.loads(config.read_text(encoding="utf-8")) | source)
+    copy_licence(profile, folder / "adapter")
     (folder / "adapter" / "README.md").write_text(model_card(profile, log), encoding="utf-8")
     _write_json(folder / "training_log.json", log)
     return log

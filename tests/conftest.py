@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import settings
+from local_hub import serve_hub
+from stand_ins import build_hub
 
 from src.profiles import PROFILES
 from src.qlora.registry import MODELS
@@ -19,7 +21,7 @@ settings.load_profile("workshop")
 
 def pytest_collection_modifyitems(items):
     """The long ones first, so that two workers end together."""
-    first = ["test_notebooks.py", "test_notebooks_alone.py"]
+    first = ["test_notebooks.py", "test_rehearsal.py", "test_notebooks_alone.py"]
     items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
 
 
@@ -65,6 +67,13 @@ def progress_elsewhere(monkeypatch, tmp_path_factory):
     """Exercises that tests answer are nobody's progress."""
     log = tmp_path_factory.getbasetemp() / "progress.jsonl"
     monkeypatch.setattr("src.classroom.progress.log_file", lambda: log)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory):
+    """What rtx4090 takes from the hub, as stand-ins on the loopback; ``hub_env`` leads a process there."""
+    with serve_hub(build_hub(tmp_path_factory.mktemp("hub"))) as server:
+        yield server
 
 
 CHAT_TEMPLATE = (

@@ -1,8 +1,8 @@
 """A room without network: everything the day needs in one folder, with a SHA-256 manifest.
 
 ``make bundle`` writes it, on a machine of the same kind (operating system, processor, Python) as the room's:
-the checkout's committed files, every package as a wheel below ``wheels/`` and, where the hub cache holds it, the
-profile's model below ``hub/``. In the copy ``make workshop`` finds ``wheels/``, verifies the manifest and installs
+the checkout's committed files, every package as a wheel below ``wheels/`` and what the profile takes from the hub
+(model, embedder, data set; downloaded now where the cache lacks it) below ``hub/``. In the copy ``make workshop`` finds ``wheels/``, verifies the manifest and installs
 from there. Imports nothing but the standard library: it runs before anything is installed.
 """
 
@@ -13,10 +13,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from hashlib import file_digest
 from pathlib import Path
 
+from src.hub.cache import HubItem, find, hub_cache
+from src.hub.fetching import HubError, fetch
 from src.profiles import ROOT, active_profile
+from src.qlora.registry import hub_items
 
 MANIFEST = "MANIFEST.json"
 HERE = {
@@ -31,11 +35,11 @@ def _digest(path: Path) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(folder: Path) -> None:
-    """The digests of every file below ``folder``, and the kind of machine the wheels are for."""
+def write_manifest(folder: Path, items: Sequence[HubItem] = ()) -> None:
+    """The digests of every file below ``folder``, the kind of machine the wheels are for, and what of the hub is in."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
     digests = {p.relative_to(folder).as_posix(): _digest(p) for p in files}
-    text = json.dumps({**HERE, "files": digests}, indent=1)
+    text = json.dumps({**HERE, "hub": [asdict(item) for item in items], "files": digests}, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
@@ -54,6 +58,9 @@ def verify(folder: Path) -> list[str]:
             problems.append(f"{name}: 없습니다.")
         elif _digest(folder / name) != digest:
             problems.append(f"{name}: 내용이 손상되었습니다(SHA-256이 다릅니다).")
+    for item in (HubItem(**fields) for fields in manifest.get("hub", ())):
+        if not find(item, folder / "hub").whole:
+            problems.append(f"{item}: 온전하지 않습니다. hub/{item.folder} 폴더를 다시 복사해 주세요.")
     return problems
 
 
@@ -62,8 +69,12 @@ def make_bundle(target: Path) -> Path:
 
     Raises:
         ValueError: ``target`` holds something that is not a bundle.
+        HubError: something that the profile needs is neither in the cache nor to be had.
         subprocess.CalledProcessError: git or pip failed; it has said why.
     """
+    items = hub_items(active_profile())
+    for item in items:  # first of all: it takes longest and fails most
+        fetch(item)
     if target.exists():
         if any(target.iterdir()) and not (target / MANIFEST).exists():
             raise ValueError(f"{target}에 번들이 아닌 것이 있습니다. 다른 폴더를 적거나 비워 주세요.")
@@ -74,8 +85,9 @@ def make_bundle(target: Path) -> Path:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target / name)
     _collect_wheels(target / "wheels")
-    _copy_model(target / "hub")
-    write_manifest(target)
+    for item in items:
+        _copy_item(item, target / "hub")
+    write_manifest(target, items)
     return target
 
 
@@ -87,16 +99,16 @@ def _collect_wheels(folder: Path) -> None:
     subprocess.run([*command, "-c", str(ROOT / "constraints.txt"), "-w", str(folder)], check=True)
 
 
-def _copy_model(folder: Path) -> None:
-    """The profile's hub model, where the cache holds it; the tiny one is committed."""
-    from src.classroom.preflight import hub_cache, model_folder
-
-    source = model_folder(active_profile())
-    if source and source.is_dir():
-        shutil.copytree(source, folder / source.name, symlinks=True)
-    elif source:
-        where = f"{source.name}이(가) 캐시({hub_cache()})에 없어"
-        print(f"{where} 번들에 넣지 않았습니다. 먼저 한 번 내려받아 주세요.")
+def _copy_item(item: HubItem, cache: Path) -> None:
+    """The one commit of ``item`` in the form of the hub's cache, with files where that has links: a stick for
+    thirty computers may know none."""
+    source, target = hub_cache() / item.folder, cache / item.folder
+    commit = find(item).snapshot.name
+    shutil.copytree(source / "snapshots" / commit, target / "snapshots" / commit)
+    for name in (f"trees/{commit}.json", "refs/main"):
+        if (source / name).is_file():
+            (target / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source / name, target / name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int | str:
@@ -113,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int | str:
         return 0
     try:
         folder = make_bundle(options.folder)
-    except (ValueError, subprocess.CalledProcessError) as error:
+    except (ValueError, HubError, subprocess.CalledProcessError) as error:
         return f"번들을 만들지 못했습니다: {error}"
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     print(f"번들: {folder} ({size / 1e9:.1f}GB). 폴더째 복사한 뒤 그 안에서 make workshop 을 실행합니다.")

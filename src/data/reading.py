@@ -8,6 +8,8 @@ from typing import Any
 from src.data.files import SUFFIXES, read_rows
 from src.data.json_rows import Unreadable
 from src.data.text import document_key
+from src.hub.cache import HubItem
+from src.hub.fetching import fetch
 
 # Column names seen in the wild -> our names; compared without white space and case.
 ALIASES = {
@@ -44,7 +46,7 @@ def iter_samples(
     Args:
         source: a ``.json`` (array, or SQuAD form), ``.jsonl``, ``.csv``, ``.tsv`` or ``.parquet`` file, text in UTF-8
             (with or without BOM) or CP949; or the id of a hub dataset (``"KorQuAD/squad_kor_v1"``) or the folder
-            of a local one, which ``datasets`` streams.
+            of a local one.
         fields: our names -> the file's own names, e.g. ``{"question": "문의 내용"}``, where they are not
             recognised by themselves (``ALIASES``).
         split, config, revision: of a dataset; without meaning for a file.
@@ -56,7 +58,7 @@ def iter_samples(
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or it holds no rows in a form known here.
-        ConnectionError: the dataset cannot be reached.
+        HubError (a ConnectionError): the dataset is neither in the cache nor to be had from the hub.
     """
     unknown = set(fields or {}) - set(ALIASES)
     if unknown:
@@ -137,24 +139,14 @@ def _first_answer(answers: Any) -> dict[str, Any]:
 
 
 def _read_dataset(dataset: str, split: str, config: str | None, revision: str | None) -> Iterator[Any]:
-    """Rows of a hub dataset or of a local folder, streamed; no code of the dataset is run."""
+    """Rows of a hub dataset, which is kept in the hub's cache, or of a local folder; no code of the dataset is run."""
     from datasets import load_dataset
 
+    folder = dataset if Path(dataset).is_dir() else str(fetch(HubItem("dataset", dataset, revision)))
     try:
-        yield from load_dataset(dataset, config, split=split, revision=revision, streaming=True)
-    except Exception as error:  # the hub, the network and the file formats have no common error
-        detail = f"({type(error).__name__}: {str(error)[:300]})"
-        if "gated" in str(error).lower():
-            raise ConnectionError(
-                f"{dataset}은 승인을 받아야 하는 데이터입니다. 허브의 데이터 페이지에서 이용을 신청한 뒤 "
-                f"터미널에서 hf auth login을 실행해 주세요. {detail}"
-            ) from error
-        if isinstance(error, ValueError) or Path(dataset).is_dir():
-            raise ValueError(
-                f"{dataset}에서 config={config!r}, split={split!r}을 읽을 수 없습니다. 폴더의 파일이나 데이터 "
-                f"페이지에서 이름을 확인해 주세요. {detail}"
-            ) from error
-        raise ConnectionError(
-            f"{dataset} 데이터를 가져올 수 없습니다. 이름과 네트워크를 확인해 주세요. 네트워크가 없으면 "
-            f"WORKSHOP_PROFILE=tiny로 저장소에 든 데이터만 쓸 수 있습니다. {detail}"
+        yield from load_dataset(folder, config, split=split, streaming=True)
+    except Exception as error:  # file formats and splits have no common error
+        raise ValueError(
+            f"{dataset}에서 config={config!r}, split={split!r}을 읽을 수 없습니다. 폴더의 파일이나 데이터 "
+            f"페이지에서 이름을 확인해 주세요. ({type(error).__name__}: {str(error)[:300]})"
         ) from error

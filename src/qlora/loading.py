@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.hub.cache import find
 from src.profiles import Profile
-from src.qlora.registry import ModelSpec, licence_line, local_folder, model_spec
+from src.qlora.registry import ModelSpec, licence_line, model_folder, model_spec
 
 if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
+# Everything is loaded from a folder, so that no library asks the hub (src/hub.py does), and no remote code is run.
+LOCAL = {"local_files_only": True, "trust_remote_code": False}  # False: not even asked about
 EXAONE3_CONFIG = {
     "num_layers": "num_hidden_layers",
     "activation_function": "hidden_act",
@@ -27,6 +32,7 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
 
     Raises:
         ValueError: it has no pad token of its own. Reusing EOS would hide EOS from the loss in common collators.
+        HubError: the model is not in the cache and cannot be had from the hub.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -35,7 +41,8 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
     # A 3.x folder names remote code, about which AutoTokenizer asks on the console, and a GPT-2 class that would
     # replace what tokenizer.json says about splitting words. The file itself is all that is needed.
     kind = AutoTokenizer if spec.key_mapping is None else PreTrainedTokenizerFast
-    tokenizer = kind.from_pretrained(spec.location, **_source_options(spec))
+    # A clean-up for WordPiece that some folders ask for: a BPE tokenizer ignores it, with a warning at each decoding.
+    tokenizer = kind.from_pretrained(model_folder(spec), **LOCAL, clean_up_tokenization_spaces=False)
     _show_revision(spec)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise ValueError(
@@ -51,25 +58,29 @@ def load_base_model(
     """The base model in the profile's ``compute_dtype``, or in 4 bit with ``quantization_config=build_bnb_config(profile)``.
 
     It lies on this process's GPU when there is one, else on the CPU. Remote code is never run.
+
+    Raises:
+        HubError: the model is not in the cache and cannot be had from the hub.
     """
     import torch
     from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
     spec = model_spec(profile)
+    _show_licence(spec)
+    folder = model_folder(spec)
     options = {
-        **_source_options(spec),
+        **LOCAL,
         "dtype": getattr(torch, profile.compute_dtype),
         # One process a GPU under `accelerate launch`: each loads onto its own.
         "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"},
         "quantization_config": quantization_config,
     }
-    _show_licence(spec)
     if spec.key_mapping is None:
-        model = AutoModelForCausalLM.from_pretrained(spec.location, **options)
+        model = AutoModelForCausalLM.from_pretrained(folder, **options)
     else:
-        config = _exaone3_as_llama(spec)
+        config = _exaone3_as_llama(folder)
         model = LlamaForCausalLM.from_pretrained(
-            spec.location, config=config, key_mapping=dict(spec.key_mapping), **options
+            folder, config=config, key_mapping=dict(spec.key_mapping), **options
         )
         # save_pretrained would undo the renames beside a Llama config.json, and such a folder (a merged model,
         # say) reloads with random weights and no error. Forgotten, the Llama names are what is saved.
@@ -111,25 +122,21 @@ def _show_revision(spec: ModelSpec) -> None:
 
 def loaded_commit(spec: ModelSpec) -> str | None:
     """The hub commit whose files lie in this machine's cache for ``spec``; None for local or unloaded models."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if spec.local:
-        return None
-    for name in ("config.json", "tokenizer_config.json"):
-        path = try_to_load_from_cache(spec.source, name, revision=spec.revision or "main")
-        if isinstance(path, str):  # else None, or a marker that the file is known not to exist
-            return Path(path).parent.name
-    return None
+    snapshot = None if spec.local else find(spec.item).snapshot
+    return snapshot and snapshot.name
 
 
-def _source_options(spec: ModelSpec) -> dict:
-    if spec.local:
-        local_folder(spec)
-        return {"local_files_only": True, "trust_remote_code": False}
-    return {"revision": spec.revision or "main", "trust_remote_code": False}  # False: not even asked about
+def copy_licence(profile: Profile, folder: Path) -> None:
+    """Put the base's licence, which travels with what is made from it, beside an adapter. Nothing where the base's
+    folder holds none."""
+    spec = model_spec(profile)
+    source = Path(spec.location) if spec.local else find(spec.item).snapshot
+    for path in source.iterdir() if source and source.is_dir() else ():
+        if re.match(r"(LICEN[CS]E|NOTICE)(\..+)?$", path.name, re.IGNORECASE):
+            shutil.copyfile(path, folder / path.name)
 
 
-def _exaone3_as_llama(spec: ModelSpec):
+def _exaone3_as_llama(folder: Path):
     """A LlamaConfig with the values of an EXAONE 3.x config.json; fields Llama does not know are dropped.
 
     transformers 5 keeps everything about rotary positions in ``rope_parameters``; 3.x wrote ``rope_theta`` and,
@@ -137,7 +144,7 @@ def _exaone3_as_llama(spec: ModelSpec):
     """
     from transformers import LlamaConfig, PreTrainedConfig
 
-    raw, _ = PreTrainedConfig.get_config_dict(spec.location, **_source_options(spec))
+    raw, _ = PreTrainedConfig.get_config_dict(folder, **LOCAL)
     renamed = {EXAONE3_CONFIG.get(name, name): value for name, value in raw.items()}
     unwanted = {"architectures", "transformers_version", "model_type", "dtype"}
     values = {f.name: renamed[f.name] for f in fields(LlamaConfig) if f.name in renamed.keys() - unwanted}

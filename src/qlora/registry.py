@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from src.hub.cache import HubItem
+from src.hub.fetching import fetch
 from src.profiles import ROOT, Profile
 
 # All linear layers of a block: their choice matters more than the rank (QLoRA, arXiv 2305.14314, §4).
@@ -24,6 +26,7 @@ EXAONE3_KEYS: dict[str, str] = {
     r"\.c_fc_1\.": ".up_proj.",
     r"\.c_proj\.": ".down_proj.",
 }
+BYTES = {"bfloat16": 2, "float32": 4}  # of one weight
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,17 @@ class ModelSpec:
     # Given: load as a native LlamaForCausalLM.
     key_mapping: Mapping[str, str] | None = field(default=None, hash=False)
     thinks: bool = False  # its chat template has a thinking mode, which CHAT_TEMPLATE_OPTIONS switches off
+    published: str = "bfloat16"  # the type of the weights on the hub, whatever they are loaded as
 
     @property
     def location(self) -> str:
-        """What ``from_pretrained`` gets."""
+        """A local model's folder, or a hub id."""
         return str(ROOT / self.source) if self.local else self.source
+
+    @property
+    def item(self) -> HubItem:
+        """What a hub model takes of network and disk: all of its weights as they are published."""
+        return HubItem("model", self.source, self.revision, self.shape.parameters * BYTES[self.published])
 
 
 _EXAONE_NC = "상업적 이용은 안 됩니다. 파생 모델의 이름은 'EXAONE'으로 시작해야 하고, 라이선스 사본이 가중치를 따라다녀야 합니다."
@@ -100,6 +109,7 @@ _EXAONE_3 = {
     "licence": "EXAONE AI Model License Agreement 1.1 - NC",
     "licence_note": f"연구 목적으로만 쓸 수 있고 {_EXAONE_NC}",
     "key_mapping": EXAONE3_KEYS,
+    "published": "float32",  # seven shards of 4.8-5 GB for 7.8 B weights
 }
 _EXAONE_4 = {
     "licence": "EXAONE AI Model License Agreement 1.2 - NC",
@@ -159,6 +169,8 @@ MODELS: dict[str, ModelSpec] = {
     )
 }
 
+EMBEDDER_BYTES = {"intfloat/multilingual-e5-small": 470_641_600}  # of the weights, to download
+
 
 def model_spec(profile: Profile) -> ModelSpec:
     """The model that ``profile`` names; ValueError with the choices when there is none."""
@@ -190,6 +202,30 @@ def model_shape(spec: ModelSpec) -> ModelShape:
 def licence_line(spec: ModelSpec) -> str:
     """One Korean line a learner reads before the model is loaded."""
     return f"[라이선스] {spec.source}: {spec.licence}. {spec.licence_note}"
+
+
+def embedder_item(profile: Profile | str) -> HubItem | None:
+    """An embedder of the hub (a profile's, or a name given directly); None for a path below the checkout."""
+    given = isinstance(profile, str)
+    name, revision = (profile, None) if given else (profile.embedder, profile.embedder_revision)
+    return HubItem("embedder", name, revision, EMBEDDER_BYTES.get(name)) if name.count("/") == 1 else None
+
+
+def hub_items(profile: Profile) -> list[HubItem]:
+    """Everything that the profile takes from the hub: base model, embedder, data set; nothing for tiny."""
+    spec, data = model_spec(profile), profile.hub_data
+    rows = data and not Path(data.dataset).is_dir() and HubItem("dataset", data.dataset, data.revision)
+    return list(filter(None, [None if spec.local else spec.item, embedder_item(profile), rows]))
+
+
+def model_folder(spec: ModelSpec) -> Path:
+    """The folder to load from: of this checkout, or of the hub's cache, downloaded where it is not there.
+
+    Raises:
+        FileNotFoundError: nothing lies where a local model should.
+        HubError: it is not in the cache and cannot be had from the hub.
+    """
+    return local_folder(spec) if spec.local else fetch(spec.item)
 
 
 def local_folder(spec: ModelSpec) -> Path:

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from src.hub.fetching import fetch
 from src.profiles import ROOT, Profile
+from src.qlora.registry import embedder_item
 
 OVERLAP_LABEL = "글자 겹침(문자 n-gram TF-IDF) — 의미가 아닙니다"
 
@@ -17,7 +19,7 @@ def load_embedder(profile: Profile | str) -> Any:
     comparison take it, so it is the default prompt.
 
     Raises:
-        OSError: neither a folder of this checkout nor reachable on the hub.
+        OSError: neither a folder of this checkout, nor in the cache, nor to be had from the hub (``HubError``).
     """
     from sentence_transformers import SentenceTransformer
 
@@ -28,13 +30,13 @@ def load_embedder(profile: Profile | str) -> Any:
         # a local folder. The flag is given only where the folder names nothing but this checkout's module.
         ours = _only_our_modules(folder)
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=ours)
-    try:
-        return SentenceTransformer(name, **_prompt_options(name))
-    except OSError as error:
-        raise OSError(
-            f"임베더 '{name}'을(를) 열 수 없습니다. 이름과 인터넷 연결을 확인하시거나, 오프라인이면 "
-            "embedder를 'data/tiny/embedder'로 바꿔 주세요. (없으면 python -m data.build.embedder 로 만듭니다.)"
-        ) from error
+    item = embedder_item(profile)
+    if item is None:
+        raise OSError(f"{name} 폴더에 임베더가 없습니다. python -m data.build.embedder 로 만들 수 있습니다.")
+    embedder = SentenceTransformer(str(fetch(item)), local_files_only=True, prompts=_prompts(name))
+    if _prompts(name):
+        embedder.default_prompt_name = "query"  # here, because the constructor warns about it
+    return embedder
 
 
 def embedder_label(profile: Profile | str) -> str:
@@ -51,7 +53,7 @@ def _only_our_modules(folder: Path) -> bool:
     return all(module["type"] == "src.scoring.char_ngrams.CharNgramTfidf" for module in modules)
 
 
-def _prompt_options(name: str) -> dict[str, Any]:
+def _prompts(name: str) -> dict[str, str] | None:
     if "e5-" in name.lower().rsplit("/", 1)[-1] and "instruct" not in name.lower():
-        return {"prompts": {"query": "query: ", "passage": "passage: "}, "default_prompt_name": "query"}
-    return {}
+        return {"query": "query: ", "passage": "passage: "}
+    return None

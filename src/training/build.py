@@ -117,6 +117,7 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
         gradient_accumulation_steps=accumulation,
         optim=optim,
         bf16=profile.compute_dtype == "bfloat16",
+        fp16=profile.compute_dtype == "float16" and cuda,  # with a scaled loss, which only a GPU has
         use_cpu=not cuda,
         train_sampling_strategy="group_by_length",  # alike lengths in a batch: less padding to compute
         eval_strategy="steps",

@@ -10,18 +10,27 @@ import sys
 import pytest
 
 from src.classroom import bundle
-from src.profiles import ROOT
+from src.classroom.preflight.hub import check_hub
+from src.hub.cache import find
+from src.hub.fetching import HubError
+from src.profiles import PROFILES, ROOT
+from src.qlora.registry import hub_items
+from tests.hub.test_cache import WHOLE, put
 
 
 @pytest.fixture
-def made(tmp_path, monkeypatch):
-    """A bundle without the wheels, which come from the network."""
+def one_wheel(monkeypatch):
+    """Wheels come from the network."""
 
-    def one_wheel(folder):
+    def write(folder):
         folder.mkdir()
         (folder / "some-1.0-py3-none-any.whl").write_bytes(b"wheel")
 
-    monkeypatch.setattr(bundle, "_collect_wheels", one_wheel)
+    monkeypatch.setattr(bundle, "_collect_wheels", write)
+
+
+@pytest.fixture
+def made(tmp_path, one_wheel):
     return bundle.make_bundle(tmp_path / "bundle")
 
 
@@ -103,3 +112,45 @@ def test_wheels_are_of_what_is_listed_and_pinned(monkeypatch, tmp_path):
 def test_verifying_needs_no_package():
     code = "import sys, src.classroom.bundle; sys.exit(any(n in sys.modules for n in ('numpy', 'torch', 'pydantic')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    """A hub cache with everything that rtx4090 needs, on a machine that is offline."""
+    files = {
+        "model": WHOLE,
+        "embedder": {**WHOLE, "modules.json": "[]"},
+        "dataset": {"train.parquet": "rows"},
+    }
+    items = hub_items(PROFILES["rtx4090"])
+    for item in items:
+        put(tmp_path / "hf", item, files[item.kind])
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setenv("WORKSHOP_PROFILE", "rtx4090")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return items
+
+
+def test_it_holds_model_embedder_and_data_and_misses_each(cached, one_wheel, tmp_path, monkeypatch):
+    made = bundle.make_bundle(tmp_path / "bundle")
+    assert bundle.verify(made) == []
+    assert not any(path.is_symlink() for path in (made / "hub").rglob("*"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(made / "hub"))  # as in the room
+    assert [find(item).whole for item in cached] == [True] * 3
+    assert {line.status for line in check_hub(PROFILES["rtx4090"])} == {"ok", "skipped"}
+    manifest = json.loads((made / bundle.MANIFEST).read_text(encoding="utf-8"))
+    kept = {n: d for n, d in manifest["files"].items() if not n.startswith("hub/")}
+    (made / bundle.MANIFEST).write_text(json.dumps({**manifest, "files": kept}), encoding="utf-8")
+    for item in cached:  # whatever the list of files says
+        (made / "hub" / item.folder).rename(made / "hub" / "elsewhere")
+        (told,) = bundle.verify(made)
+        assert item.repo in told and item.folder in told
+        (made / "hub" / "elsewhere").rename(made / "hub" / item.folder)
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_bundle_without_one_of_them_is_not_made(cached, one_wheel, tmp_path, place):
+    (tmp_path / "hf" / cached[place].folder).rename(tmp_path / "gone")
+    with pytest.raises(HubError, match=cached[place].repo):
+        bundle.make_bundle(tmp_path / "bundle")
+    assert bundle.main(["make", str(tmp_path / "bundle")]).startswith("번들을 만들지 못했습니다")

@@ -175,19 +175,3 @@ def test_a_damaged_checkout_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "ROOT", tmp_path)
     line = next(machine.check_checkout(TINY))
     assert line.status == "error" and "data/tiny/base/model.safetensors" in line.message
-
-
-def test_a_gated_model_never_shows_the_token(monkeypatch):
-    import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError
-
-    class Response:
-        status_code, headers, request, text = 403, {}, None, ""
-
-    def refuse(repo, token=None):
-        raise GatedRepoError(f"refused with {token}", response=Response())
-
-    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_secret")
-    monkeypatch.setattr(huggingface_hub, "auth_check", refuse)
-    line = hub._access("some/model")
-    assert line.status == "error" and "약관" in line.remedy and "hf_secret" not in str(line)

@@ -11,8 +11,9 @@ from src.data.files import read_jsonl, write_jsonl
 from src.data.reading import iter_samples, load_samples
 from src.data.schemas import RawSample, Reject
 from src.data.splitting import LeakageError, check_leakage, draw_groups, split_by_group, split_shares
-from src.data.text import normalize_text, repair_mojibake
+from src.data.text import normalize_text, repair_mojibake, what_is_odd
 from src.data.validation import validate_samples
+from src.hub.cache import HubItem
 
 ROW = {
     "id": "a-1",
@@ -66,6 +67,23 @@ def test_mojibake_is_mended_or_refused():
 
 
 # --- load_samples ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("용량은 4.5L입니다.".encode().decode("latin-1"), "모지바케"),
+        ("용량은 4.5L입니다.".encode("cp949").decode("latin-1"), "모지바케"),  # seen, not mended
+        ("용량은 \ufffd입니다.", "모지바케"),
+        ("용량은 ４．５Ｌ입니다.", "전각"),
+        ("용량은 4.5\u200bL입니다.", "보이지 않는"),
+        ("무게는 3kg입니다. 색은 흰색입니다. 무게는 3kg입니다.", "되풀이됨"),
+        ("쌍극", "없음"),  # rare, and so of many tokens
+        ("무게는 3kg입니다.  색은 흰색입니다. " + "그 밖의 값은 아직 정하지 않았습니다. ", "없음"),
+    ],
+)
+def test_what_is_odd_is_read_in_the_text_not_in_its_length(text, word):
+    assert word in what_is_odd(text)
 
 
 def test_json_array_with_short_names(tmp_path):
@@ -215,42 +233,34 @@ def test_dataset_rows(dataset_folder):
     assert len(load_samples(str(dataset_folder), split="validation")) == 2
 
 
-def test_dataset_problems_say_what_to_do(dataset_folder, monkeypatch, tmp_path):
+def test_dataset_problems_say_what_to_do(dataset_folder, tmp_path):
     with pytest.raises(ValueError, match="split='nothing'"):
         load_samples(dataset_folder, split="nothing")
     with pytest.raises(ValueError, match="폴더"):
         load_samples(tmp_path)
 
-    def unreachable(*args, **kwargs):
-        raise OSError("Couldn't reach the Hub")
 
-    def gated(*args, **kwargs):
-        raise OSError("Dataset 'a/b' is a gated dataset on the Hub.")
+def test_a_dataset_is_asked_for_as_it_was_named(monkeypatch, tmp_path):
+    asked, wanted = [], []
 
-    monkeypatch.setattr("datasets.load_dataset", unreachable)
-    with pytest.raises(ConnectionError, match="네트워크"):
-        load_samples("KorQuAD/squad_kor_v1")
-    monkeypatch.setattr("datasets.load_dataset", gated)
-    with pytest.raises(ConnectionError, match="hf auth login"):
-        load_samples("a/b")
-
-
-def test_a_dataset_is_asked_for_as_it_was_named(monkeypatch):
-    asked = []
+    def fetch(item):
+        wanted.append(item)
+        return tmp_path
 
     def remember(*args, **kwargs):
         asked.append((args, kwargs))
         return [{**ROW, "source": "신문"}]
 
+    monkeypatch.setattr("src.data.reading.fetch", fetch)
     monkeypatch.setattr("datasets.load_dataset", remember)
     (row,) = load_samples("klue/klue", config="mrc", split="validation", revision="abc")
-    assert asked == [
-        (("klue/klue", "mrc"), {"split": "validation", "revision": "abc", "streaming": True})
-    ]  # and no trust_remote_code
+    assert wanted == [HubItem("dataset", "klue/klue", "abc")]
+    # Read from the cache's folder, and no trust_remote_code.
+    assert asked == [((str(tmp_path), "mrc"), {"split": "validation", "streaming": True})]
     assert row["source"] == "klue/klue:mrc:validation"
 
 
-def test_rows_of_a_dataset_come_one_at_a_time(monkeypatch):
+def test_rows_of_a_dataset_come_one_at_a_time(monkeypatch, tmp_path):
     given = []
 
     def endless(*args, **kwargs):
@@ -259,7 +269,7 @@ def test_rows_of_a_dataset_come_one_at_a_time(monkeypatch):
             yield ROW
 
     monkeypatch.setattr("datasets.load_dataset", endless)
-    rows = iter_samples("a/b")
+    rows = iter_samples(tmp_path)
     assert [next(rows)["line"] for _ in range(3)] == [1, 2, 3] and len(given) == 3
 
 

@@ -14,7 +14,8 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from src.classroom.run import NOTEBOOKS
-from src.profiles import ROOT
+from src.hub.cache import GB
+from src.profiles import PROFILES, ROOT
 from src.qlora.registry import MODELS, model_shape
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,8 +51,8 @@ def test_readme_numbers():
     assert f"Python {python.removeprefix('>=')} 이상" in README
     millions = model_shape(MODELS["tiny"]).parameters / 1e6
     assert f"약 {round(millions)}백만 파라미터" in README
-    sixteen_bit = MODELS["exaone-3.0-7.8b"].shape.parameters * 2 / 1e9
-    assert f"약 {round(sixteen_bit)}GB를 내려받습니다" in README
+    download = MODELS[PROFILES["rtx4090"].model].item.size / GB
+    assert f"모델 약 {round(download)}GB를 내려받습니다" in README
 
 
 def test_readme_names_every_licence():

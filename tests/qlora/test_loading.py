@@ -94,13 +94,10 @@ def test_hub_models_show_their_licence(key):
 
 @pytest.mark.parametrize("load", [load_tokenizer, load_base_model])
 def test_licence_is_shown_before_the_hub_is_asked(load, monkeypatch, capsys):
-    import transformers
-
-    def stopped(*args, **kwargs):
+    def stopped(item):
         raise ConnectionError("the hub was asked")
 
-    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", stopped)
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", stopped)
+    monkeypatch.setattr("src.qlora.registry.fetch", stopped)
     spec = replace(MODELS["exaone-4.0-1.2b"], key=load.__name__)
     monkeypatch.setitem(MODELS, spec.key, spec)
     with pytest.raises(ConnectionError):
@@ -140,7 +137,7 @@ def test_revisions_are_commits():
 
 def test_the_loaded_commit_is_read_from_the_cache_and_shown(tmp_path, monkeypatch, capsys):
     spec = replace(MODELS["exaone-3.0-7.8b"], key="cached", source="someone/model")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     assert loaded_commit(spec) is None and loaded_commit(MODELS["tiny"]) is None
     commit, folder = "0123456789" * 4, tmp_path / "models--someone--model"
     (folder / "refs").mkdir(parents=True)
@@ -411,7 +408,7 @@ def test_exaone3_tokenizer_is_its_file_and_asks_nothing(exaone3, random_base_dir
     }
     (tmp_path / "tokenizer.json").write_text(json.dumps(stored), encoding="utf-8")
     settings = json.loads((random_base_dir / "tokenizer_config.json").read_text(encoding="utf-8"))
-    settings["tokenizer_class"] = "GPT2Tokenizer"
+    settings |= {"tokenizer_class": "GPT2Tokenizer", "clean_up_tokenization_spaces": True}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     (tmp_path / "chat_template.jinja").write_bytes((random_base_dir / "chat_template.jinja").read_bytes())
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked about remote code"))
@@ -421,3 +418,4 @@ def test_exaone3_tokenizer_is_its_file_and_asks_nothing(exaone3, random_base_dir
     assert tokenizer(text, add_special_tokens=False)["input_ids"] == expected.ids
     assert tokenizer.pad_token != tokenizer.eos_token and tokenizer.chat_template
     assert tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("12")[0][0] == "1"
+    assert tokenizer.clean_up_tokenization_spaces is False  # else every decoding warns in English

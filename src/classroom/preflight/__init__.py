@@ -8,8 +8,8 @@ a broken driver can take the process down.
 from collections.abc import Callable, Iterator, Sequence
 
 from src.classroom.preflight import machine
-from src.classroom.preflight.gpu import check_four_bit, check_gpu
-from src.classroom.preflight.hub import check_hub, hub_cache, model_folder
+from src.classroom.preflight.gpu import check_choice, check_four_bit, check_gpu, suggest_profile
+from src.classroom.preflight.hub import check_hub, missing_gb
 from src.classroom.preflight.lines import INSTALL, SIGNS, Line, problem
 from src.profiles import Profile
 
@@ -22,6 +22,7 @@ CHECKS: dict[str, Callable[[Profile], Iterator[Line]]] = {
     "디스크": machine.check_disk,
     "GPU": check_gpu,
     "4비트 계산": check_four_bit,
+    "프로파일": check_choice,
     "허브": check_hub,
 }
 

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from src.classroom.preflight.lines import GIB, Line, judge, problem
-from src.profiles import ROOT, Profile
+from src.profiles import PROFILES, ROOT, Profile
 from src.qlora.fitting import fit_settings
 from src.qlora.memory import RESERVED_GIB, estimate_vram
 from src.qlora.registry import model_spec
@@ -49,14 +49,58 @@ def check_gpu(profile: Profile) -> Iterator[Line]:
     yield Line(
         "GPU", "ok", f"{facts['device']}, 드라이버 {driver or '알 수 없음'}, 연산 능력 {major}.{minor}"
     )
-    if not facts["bf16"] or major < 8:
+    if not _has_bf16(facts):
         told = f"이 GPU(연산 능력 {major}.{minor})는 bf16을 하드웨어로 계산하지 못합니다."
-        yield problem("bf16", told, status="error" if needed else "warning")
-    free, total = facts["free"] / GIB, facts["total"] / GIB
-    need = estimate_vram(profile)["total"] + RESERVED_GIB
+        yield problem("bf16", told, status="error" if profile.compute_dtype == "bfloat16" else "warning")
+    free, total, need = facts["free"] / GIB, facts["total"] / GIB, _needed_gib(profile)
     told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 학습에 약 {need:.1f} GiB가 필요합니다."
-    remedy = " ".join(fit_settings(profile, total)[1]) if total < need else None
-    yield judge("VRAM", free < need, told, told, remedy)
+    yield judge("VRAM", free < need, told, told, _smaller(profile, total) if total < need else None)
+
+
+def suggest_profile() -> tuple[str, list[str]]:
+    """The name of the largest profile that this machine carries, and in Korean what is in the way of larger ones."""
+    facts, reasons = _probe(), []
+    if not facts.get("cuda"):
+        return "tiny", ["쓸 수 있는 GPU가 없습니다."]
+    total = facts["total"] / GIB
+    for profile in PROFILES.values():
+        if model_spec(profile).local:
+            continue
+        need = _needed_gib(profile)
+        if profile.compute_dtype == "bfloat16" and not _has_bf16(facts):
+            reasons.append(f"{profile.name}: 이 GPU는 bf16을 하드웨어로 계산하지 못합니다.")
+        elif total < need:
+            reasons.append(f"{profile.name}: 약 {need:.1f} GiB가 필요한데 이 GPU는 {total:.1f} GiB입니다.")
+        else:
+            return profile.name, reasons
+    return "tiny", reasons
+
+
+def check_choice(profile: Profile) -> Iterator[Line]:
+    """The profile that is checked beside the one that this machine suggests."""
+    name, reasons = suggest_profile()
+    told = f"이 컴퓨터에 권하는 것은 {name}, 점검한 것은 {profile.name}입니다."
+    yield Line("프로파일", "ok", " ".join([told, *reasons]))
+
+
+def _has_bf16(facts: dict[str, Any]) -> bool:
+    major, _ = facts["capability"]
+    return facts["bf16"] and not major < 8  # before that torch emulates it, slowly
+
+
+def _needed_gib(profile: Profile) -> float:
+    return estimate_vram(profile)["total"] + RESERVED_GIB
+
+
+def _smaller(profile: Profile, total: float) -> str:
+    """What to do where the card is too small for ``profile``."""
+    name, _ = suggest_profile()
+    if name not in (profile.name, "tiny"):
+        return f"이 카드에 맞춘 프로파일로 실행해 주세요: make workshop PROFILE={name}"
+    try:
+        return " ".join(fit_settings(profile, total)[1])
+    except ValueError as error:
+        return str(error)
 
 
 def _no_gpu(profile: Profile, driver: str, cuda_build: str | None, needed: bool) -> Line:

@@ -14,12 +14,13 @@ from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
-from src.classroom.preflight.hub import cached_gib, download_gib, hub_cache
+from src.classroom.preflight.hub import missing_gb
 from src.classroom.preflight.lines import GIB, Line, judge, problem
+from src.hub.cache import GB, hub_cache
 from src.profiles import ROOT, Profile
 from src.qlora.registry import model_spec
 
-OUTPUT_GIB = 1.0  # what a day leaves under outputs/: checkpoints, pages, logs
+OUTPUT_GB = 1.0  # what a day leaves under outputs/: checkpoints, pages, logs
 RAM_GIB = {True: 4.0, False: 16.0}  # the tiny model; a sharded hub model on its way to the GPU
 
 
@@ -100,16 +101,16 @@ def check_disk(profile: Profile) -> Iterator[Line]:
         yield Line("결과 폴더", "ok", f"{folder}에 쓸 수 있습니다.")
     except OSError as error:
         yield problem("결과 폴더", f"{folder}에 쓸 수 없습니다({error.strerror or error}).")
-    needs = {folder: OUTPUT_GIB}
-    if not model_spec(profile).local and not cached_gib(profile):
-        needs[hub_cache()] = download_gib(profile)
+    needs = {folder: OUTPUT_GB}
+    if missing := missing_gb(profile):
+        needs[hub_cache()] = missing
     disks: dict[int, tuple[Path, float]] = {}  # one line a disk, however many folders lie on it
     for folder, need in needs.items():
         place = next(path for path in (folder, *folder.parents) if path.exists())
         first, sum_ = disks.get(place.stat().st_dev, (place, 0.0))
         disks[place.stat().st_dev] = (first, sum_ + need)
     for place, need in disks.values():
-        free = shutil.disk_usage(place).free / GIB
-        well = f"{place}에 {free:.1f} GiB가 남았습니다(필요한 것 {need:.1f} GiB)."
-        told = f"{place}에 {free:.1f} GiB가 남았는데 {need:.1f} GiB가 필요합니다."
+        free = shutil.disk_usage(place).free / GB
+        well = f"{place}에 {free:.1f} GB가 남았습니다(필요한 것 {need:.1f} GB)."
+        told = f"{place}에 {free:.1f} GB가 남았는데 {need:.1f} GB가 더 필요합니다."
         yield judge("디스크", free < need, told, well)

@@ -1,0 +1,196 @@
+"""rtx4090 to its last cell, on stand-ins: a day that fetches everything, then one without a network.
+
+The profile is ``rehearsal``: rtx4090 with its sizes scaled (src/profiles.py). The first day begins with an empty cache and
+a hub on the loopback, and runs all seven notebooks. The second begins with an empty work folder, HF_HUB_OFFLINE=1 and no
+hub, and runs 00.01, which tells what is in the cache, and 04, which by itself reads the data set, makes the records,
+trains, answers and scores: data set, tokenizer, model and embedder are opened once more, the cells of 00, 01, 02, 03 and
+05 are not run again. What only a card shows (memory, paging, speed) neither day shows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from day import NAMES, assert_no_warning, run_workshop
+from local_hub import hub_env, serve_hub
+from stand_ins import EXAONE, MARK, build_hub
+
+from src.profiles import KORQUAD, REHEARSAL
+
+OFFLINE = ("00.01", "04")
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory) -> dict[str, dict]:
+    """What each day left: its folder, run.json, and (the first one) what the hub was asked for."""
+    root, home = tmp_path_factory.mktemp("rehearsal"), tmp_path_factory.mktemp("home")
+    hub = build_hub(root / "hub")
+    with serve_hub(hub) as server:
+        env = hub_env(home, server.url)
+        run = run_workshop(root / "online", "--jobs", "2", profile=REHEARSAL.name, env=env)
+    days = {"online": {"run": run, "requests": server.requests, "mark": root / "hub" / MARK}}
+    env = hub_env(home, server.url, HF_HUB_OFFLINE="1")  # nobody listens there any more
+    for key in OFFLINE:
+        run = run_workshop(root / "offline", "--only", key, profile=REHEARSAL.name, env=env)
+    days["offline"] = {"run": run}
+    for name, day in days.items():
+        day["folder"] = root / name / REHEARSAL.name
+    return days
+
+
+def cells(folder: Path, key: str | None = None) -> list[tuple[str, nbformat.NotebookNode]]:
+    """(place, cell) of every code cell that ran, of one notebook or of all."""
+    found = []
+    for path in sorted((folder / "notebooks").glob("*.ipynb")):
+        if key is None or path.stem.startswith(key):
+            notebook = nbformat.read(path, as_version=4)
+            found += [
+                (f"{path.stem} [{i}]", c) for i, c in enumerate(notebook.cells) if c.cell_type == "code"
+            ]
+    return found
+
+
+def shown(cell: nbformat.NotebookNode) -> str:
+    """What a cell says in plain text."""
+    texts = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in cell.get("outputs", [])]
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("name", ["online", "offline"])
+def test_every_notebook_runs(days, name):
+    run = days[name]["run"]
+    expected = NAMES if name == "online" else [n for n in NAMES if re.split("[_-]", n)[0] in OFFLINE]
+    assert run["profile"] == REHEARSAL.name
+    assert [entry["name"] for entry in run["notebooks"] if entry["status"] == "ok"] == expected
+
+
+@pytest.mark.parametrize("name", ["online", "offline"])
+def test_no_page_holds_a_warning_or_a_librarys_english(days, name):
+    entries = days[name]["run"]["notebooks"]
+    assert {e["name"]: e["warnings"] for e in entries if e["stderr"]} == {}
+    for page in (days[name]["folder"] / "html").glob("*.html"):
+        assert_no_warning(page)
+    said = {
+        place: [line for line in output.text.splitlines() if line.strip() and not re.search("[가-힣]", line)]
+        for place, cell in cells(days[name]["folder"])
+        for output in cell.outputs
+        if output.output_type == "stream" and output.name == "stderr"
+    }
+    assert {place: lines for place, lines in said.items() if lines} == {}
+
+
+@pytest.mark.parametrize("name", ["online", "offline"])
+def test_no_table_is_empty(days, name):
+    tables = [
+        (place, table)
+        for place, cell in cells(days[name]["folder"])
+        for output in cell.outputs
+        for table in BeautifulSoup(output.get("data", {}).get("text/html", ""), "html.parser").select("table")
+    ]
+    assert len(tables) > 20
+    assert [place for place, table in tables if not table.select("td")] == []
+
+
+def test_the_models_own_code_never_ran(days):
+    """test_hub.py shows that it leaves the mark when it does."""
+    assert any(EXAONE.source in path for path in days["online"]["requests"])
+    assert not days["online"]["mark"].exists()
+
+
+def test_both_days_give_the_same_numbers(days):
+    """Notebook 04 alone, without a network, makes data, adapter and answers again."""
+    online, offline = (json.loads((day["folder"] / "comparison.json").read_text()) for day in days.values())
+    assert online == offline and online["n"] == REHEARSAL.max_test_records
+
+
+def test_the_hubs_rows_are_in_the_records(days):
+    rows = (days["online"]["folder"] / "artifacts" / "records_train.jsonl").read_text(encoding="utf-8")
+    assert re.search(r'"id": ?"\d+-\d-\d"', rows)
+
+
+def test_nothing_that_was_made_is_said_to_be_missing(days):
+    """03's practice takes the tiny profile's records, which says nothing of this day's 01 and 02."""
+    missing = [place for place, cell in cells(days["online"]["folder"]) if "결과가 없어" in shown(cell)]
+    assert [place for place in missing if not place.startswith("05")] == []
+
+
+def test_own_data_claims_nothing_of_the_profiles_data_set(days):
+    said = [(place, shown(cell)) for place, cell in cells(days["online"]["folder"], "05")]
+    card = next(text for _, text in said if "base_model:" in text)
+    assert KORQUAD.dataset not in card and KORQUAD.licence not in card
+    (command,) = (text for _, text in said if "src.classroom.chat" in text and "--adapter" in text)
+    assert f"WORKSHOP_PROFILE={REHEARSAL.name} " in command
+
+
+# --- What the texts say is what the outputs show --------------------------------------------------------------------
+
+
+def rows_of(days, key: str, code: str) -> list[list[str]]:
+    """The rows of the first table of the one cell whose code holds ``code``, each a list of its cells' texts."""
+    (cell,) = (cell for _, cell in cells(days["online"]["folder"], key) if code in cell.source)
+    page = next(o.data["text/html"] for o in cell.outputs if "text/html" in o.get("data", {}))
+    rows = BeautifulSoup(page, "html.parser").select("tr")
+    return [[part.get_text(" ", strip=True) for part in row.select("th, td")] for row in rows]
+
+
+def test_outliers_of_every_origin_are_called_what_they_are(days):
+    """Of a text by people that is long or rare nothing is claimed; of the corpus, what was planted in it."""
+    said: dict[str, set[str]] = {}
+    for source, *_, opened in rows_of(days, "01", "what_is_odd(")[1:]:
+        said.setdefault(source, set()).add(opened)
+    assert said.pop(f"{KORQUAD.dataset}:{KORQUAD.split}") == {"이상한 글자나 되풀이는 없음"}
+    assert len(said) == 3 and all("같은 문장이 되풀이됨" in reasons for reasons in said.values())
+
+
+def test_smaller_budgets_change_the_records(days):
+    head, *rows = (row for row in rows_of(days, "01", "by_budget =") if any(row))
+    tokens = [int(row[head.index("평균 토큰")]) for row in rows if row[1:] and row[1].isdigit()]
+    assert len(tokens) == 5 and tokens == sorted(set(tokens), reverse=True)
+
+
+def test_every_topic_has_a_name(days):
+    """In 02's balance and in 04's parts."""
+    topics = [row[0] for row in rows_of(days, "02", 'sizes = {"그대로"')[1:]]
+    assert all(topics) and KORQUAD.dataset in topics
+    assert all(row[0] for row in rows_of(days, "04", '"주제별"')[1:])
+
+
+def test_rows_that_the_key_does_not_know_are_no_false_alarms(days):
+    head, *rows = rows_of(days, "02", "grade(found_records)")
+    precision = {row[0]: row[head.index("정밀도")] for row in rows}
+    assert precision.pop("개인정보") != "1.00"  # what the text explains: documents beside the golden one
+    assert set(precision.values()) == {"1.00"} and len(precision) == 4
+
+
+def test_scores_are_counted_for_every_origin(days):
+    sources = [row[0] for row in rows_of(days, "02", "by_source =")]
+    assert f"{KORQUAD.dataset}:{KORQUAD.split}" in sources and "support_qa.csv" in sources
+
+
+def test_the_verdict_names_model_and_data_as_they_are(days):
+    said = [shown(cell) for _, cell in cells(days["online"]["folder"], "04") if "about_model(" in cell.source]
+    assert len(said) == 2
+    for text in said:
+        assert EXAONE.source in text and "공개된 모델" in text
+        assert re.search(rf"가전 회사 자료 \d+개\(\d+%\) \+ {KORQUAD.dataset} \d+개", text)
+
+
+def test_no_line_that_was_printed_is_english(days):
+    """Beside the messages of transformers that 03 shows on purpose."""
+    english = re.compile(r"(?:\b[A-Za-z]{2,}\b[ ,.:;'\"()-]+){4,}[A-Za-z]{2,}")
+    printed = [
+        (place, line)
+        for name in ("online", "offline")
+        for place, cell in cells(days[name]["folder"])
+        for output in cell.outputs
+        if output.output_type == "stream"
+        for line in output.text.splitlines()
+    ]
+    found = [(p, line) for p, line in printed if english.search(line) and not re.search("[가-힣]", line)]
+    kept = ("TrainingArguments.__init__()", "JSONL :", "license_name:")
+    assert [(p, line) for p, line in found if not line.startswith(kept)] == []
