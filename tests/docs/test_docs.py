@@ -139,11 +139,12 @@ def test_the_run_sheet_fills_the_day_and_has_time_for_every_notebook():
 def test_times_are_of_whole_runs_only():
     cell = {"index": 1, "heading": "학습", "seconds": 9.6}
     notebooks = [{"name": n, "status": "ok", "seconds": 10.4, "slowest_cells": [cell]} for n in ("가", "나")]
-    table = times_table({"notebooks": notebooks})
-    assert "| `나` | 10 | 학습(10초) |" in table and "| 모두 | 21 | |" in table
-    notebooks[1]["status"] = "not run"
+    alone, beside = {"notebooks": notebooks, "seconds": 15.2}, {"notebooks": notebooks, "seconds": 31.4}
+    table = times_table(alone, beside)
+    assert "| `나` | 10 | 10 | 학습(10초) |" in table and "| 시계로 모두 | 15 | 31 | |" in table
+    notebooks[1] = notebooks[1] | {"status": "not run"}
     with pytest.raises(ValueError, match="나"):
-        times_table({"notebooks": notebooks})
+        times_table(alone, beside)
 
 
 def test_every_discussion_question_is_answered():
