@@ -7,7 +7,9 @@ import re
 from dataclasses import replace
 
 import pytest
+from hub import serve_hub
 from hypothesis import settings
+from stand_ins import build_hub
 
 from src.profiles import PROFILES
 from src.qlora.registry import MODELS
@@ -65,6 +67,13 @@ def progress_elsewhere(monkeypatch, tmp_path_factory):
     """Exercises that tests answer are nobody's progress."""
     log = tmp_path_factory.getbasetemp() / "progress.jsonl"
     monkeypatch.setattr("src.classroom.progress.log_file", lambda: log)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory):
+    """What rtx4090 takes from the hub, as stand-ins on the loopback; ``hub_env`` leads a process there."""
+    with serve_hub(build_hub(tmp_path_factory.mktemp("hub"))) as server:
+        yield server
 
 
 CHAT_TEMPLATE = (

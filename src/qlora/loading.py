@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.hub.cache import find
+from src.downloads.cache import find
 from src.profiles import Profile
 from src.qlora.registry import ModelSpec, licence_line, model_folder, model_spec
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from src.hub.fetching import fetch
+from src.downloads.fetching import fetch
 from src.profiles import ROOT, Profile
 from src.qlora.registry import embedder_item
 

@@ -13,7 +13,7 @@ from src.data.schemas import RawSample, Reject
 from src.data.splitting import LeakageError, check_leakage, draw_groups, split_by_group, split_shares
 from src.data.text import normalize_text, repair_mojibake
 from src.data.validation import validate_samples
-from src.hub.cache import HubItem
+from src.downloads.cache import HubItem
 
 ROW = {
     "id": "a-1",
