@@ -7,8 +7,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from hub import serve_hub
 from hypothesis import settings
+from local_hub import serve_hub
 from stand_ins import build_hub
 
 from src.profiles import PROFILES

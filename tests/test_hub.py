@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from hub import hub_env
+from local_hub import hub_env
 from stand_ins import E5, EXAONE, MARK
 
 from src.profiles import KORQUAD, PROFILES, REHEARSAL, ROOT

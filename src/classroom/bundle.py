@@ -17,8 +17,8 @@ from dataclasses import asdict
 from hashlib import file_digest
 from pathlib import Path
 
-from src.downloads.cache import HubItem, find, hub_cache
-from src.downloads.fetching import HubError, fetch
+from src.hub.cache import HubItem, find, hub_cache
+from src.hub.fetching import HubError, fetch
 from src.profiles import ROOT, active_profile
 from src.qlora.registry import hub_items
 

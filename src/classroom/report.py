@@ -185,4 +185,5 @@ def print_summary(
             console.line(line)
     console.line("\n== 다음에 볼 곳")
     console.line(f"  {pad('브라우저로 열기', 18)}{output_dir / 'index.html'}")
-    console.line(f"  {pad('직접 해 보기', 18)}make lab")
+    # Without a name make lab takes what was chosen in 00.01, which may be another profile than this run's.
+    console.line(f"  {pad('직접 해 보기', 18)}make lab PROFILE={output_dir.name}")

@@ -9,5 +9,5 @@ from src.data.reading import iter_samples, load_samples
 from src.data.schemas import RaftRecord, RawSample, Reject
 from src.data.similarity import similar_pairs
 from src.data.splitting import LeakageError, check_leakage, pick, split_by_group, split_shares
-from src.data.text import normalize_text, repair_mojibake, split_sentences, text_key
+from src.data.text import normalize_text, repair_mojibake, split_sentences, text_key, what_is_odd
 from src.data.validation import validate_samples

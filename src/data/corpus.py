@@ -17,6 +17,7 @@ def read_corpus(profile: Profile) -> tuple[list[RawSample], list[Reject]]:
 
 def read_hub_rows(profile: Profile) -> list[dict[str, Any]]:
     """The rows that the profile draws from its hub dataset, by whole articles; none where it names no dataset.
+    Where they have no topic, the dataset's name is it.
 
     Raises:
         ConnectionError: the dataset cannot be reached.
@@ -25,4 +26,5 @@ def read_hub_rows(profile: Profile) -> list[dict[str, Any]]:
     if data is None:
         return []
     rows = iter_samples(data.dataset, split=data.split, revision=data.revision)
-    return list(draw_groups(rows, count=data.rows, seed=profile.seed))
+    drawn = draw_groups(rows, count=data.rows, seed=profile.seed)
+    return [{"topic": data.dataset, **row} for row in drawn]

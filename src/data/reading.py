@@ -8,8 +8,8 @@ from typing import Any
 from src.data.files import SUFFIXES, read_rows
 from src.data.json_rows import Unreadable
 from src.data.text import document_key
-from src.downloads.cache import HubItem
-from src.downloads.fetching import fetch
+from src.hub.cache import HubItem
+from src.hub.fetching import fetch
 
 # Column names seen in the wild -> our names; compared without white space and case.
 ALIASES = {

@@ -56,6 +56,7 @@ class RaftRecord(BaseModel):
     n_tokens: int  # of the whole chat-templated prompt with its answer
     seed: int  # of this record's shuffle
     topic: str = ""
+    source: str = ""  # the file or dataset that its row was read from
 
 
 class Reject(BaseModel):

@@ -55,6 +55,18 @@ def repair_mojibake(text: str) -> str | None:
     return text
 
 
+def what_is_odd(text: str) -> str:
+    """In a learner's words, why ``text`` may have more tokens than others: seen in the text itself, not in its length."""
+    if "\ufffd" in text or repair_mojibake(text) != text:
+        return "깨진 글자(모지바케)"
+    sentences = split_sentences(text)
+    if len(set(sentences)) < len(sentences):
+        return "같은 문장이 되풀이됨"
+    if normalize_text(text) != re.sub(r"\s+", " ", text).strip():
+        return "전각이나 보이지 않는 글자"
+    return "이상한 글자나 되풀이는 없음"
+
+
 def document_key(document: str) -> str:
     """A short name for a document's text: the same for copies that differ in white space or invisible signs."""
     compact = normalize_text(document).replace(" ", "")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from src.data.splitting import LeakageError, check_leakage, split_shares
 from src.evaluation.results import FEW_GROUPS
 from src.experiments.own_data import Prepared
+from src.quality.cleaning import CHECKS
 from src.quality.personal_data import find_personal_data
 
 # The slides' "at least 500, better 1,000 to 10,000"; the shares are rules of thumb of this workshop.
@@ -44,7 +45,11 @@ def _quality(data: Prepared) -> Check:
     removed = Counter(f.check for f in data.findings if f.action == "removed")
     lost = (len(data.rejects) + removed.total()) / (len(data.samples) + len(data.rejects))
     odd = sum(bool(sample.warnings) for sample in data.samples)
-    parts = [f"거절 {len(data.rejects)}건", *(f"{check} {count}건" for check, count in removed.items())]
+    odd += sum(f.action == "flagged" for f in data.findings)
+    parts = [
+        f"거절 {len(data.rejects)}건",
+        *(f"{CHECKS[check]} {count}건" for check, count in removed.items()),
+    ]
     warning = "빠진 행을 읽고, 데이터의 잘못인지 검사의 잘못인지 가려 주세요." if lost > MAX_LOST else ""
     return _check("2. 품질", f"{', '.join(parts)} ({lost:.0%}), 눈여겨볼 행 {odd}건", warning=warning)
 

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.downloads.cache import find
+from src.hub.cache import find
 from src.profiles import Profile
 from src.qlora.registry import ModelSpec, licence_line, model_folder, model_spec
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
-# Everything is loaded from a folder, so that no library asks the hub (src/hub.py does), and no remote code is run.
+# Everything is loaded from a folder, so that no library asks the hub (src.hub does), and no remote code is run.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}  # False: not even asked about
 EXAONE3_CONFIG = {
     "num_layers": "num_hidden_layers",
@@ -41,7 +41,8 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
     # A 3.x folder names remote code, about which AutoTokenizer asks on the console, and a GPT-2 class that would
     # replace what tokenizer.json says about splitting words. The file itself is all that is needed.
     kind = AutoTokenizer if spec.key_mapping is None else PreTrainedTokenizerFast
-    tokenizer = kind.from_pretrained(model_folder(spec), **LOCAL)
+    # A clean-up for WordPiece that some folders ask for: a BPE tokenizer ignores it, with a warning at each decoding.
+    tokenizer = kind.from_pretrained(model_folder(spec), **LOCAL, clean_up_tokenization_spaces=False)
     _show_revision(spec)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise ValueError(

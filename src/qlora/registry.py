@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from src.downloads.cache import HubItem
-from src.downloads.fetching import fetch
+from src.hub.cache import HubItem
+from src.hub.fetching import fetch
 from src.profiles import ROOT, Profile
 
 # All linear layers of a block: their choice matters more than the rank (QLoRA, arXiv 2305.14314, §4).

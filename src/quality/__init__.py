@@ -4,6 +4,7 @@ In: records. Out: findings with their reasons, the records that are left, and a 
 """
 
 from src.quality.cleaning import (
+    ACTIONS,
     CHECKS,
     MIN_GROUNDEDNESS,
     MIN_RELEVANCE,

@@ -10,17 +10,30 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from src.data.schemas import RaftRecord, RawSample
+from src.profiles import RAW_FILES
 from src.quality.duplicates import Record, find_exact_duplicates, find_near_duplicates
 from src.quality.grounding import check_groundedness, check_relevance
 from src.quality.personal_data import find_personal_data, mask_personal_data
 from src.raft.answers import strip_answer_form
 from src.raft.prompt import count_tokens
 
-CHECKS = ("exact_duplicate", "near_duplicate", "groundedness", "relevance", "personal_data")
+CHECKS = {  # check -> its name for a learner
+    "exact_duplicate": "완전 중복",
+    "near_duplicate": "근사 중복",
+    "groundedness": "근거 없음",
+    "relevance": "질문과 어긋남",
+    "personal_data": "개인정보",
+}
+ACTIONS = {"removed": "지움", "masked": "가림", "flagged": "사람이 볼 것"}
 NEAR_DUPLICATE, MIN_GROUNDEDNESS, MIN_RELEVANCE = 0.85, 0.8, 0.6  # what a record is taken away by
+# Where MIN_RELEVANCE was tuned: on questions and documents made by rule. In what people write, a right answer often
+# stands in a sentence that shares few words with its question, so rows of any other source are shown to a person.
+# A record that names no source is taken for one of these.
+TUNED_ON = frozenset(["", *(Path(file).name for file in RAW_FILES)])
 
 
 def token_length_stats(records: Sequence[RaftRecord], *, limit: int | None = None) -> dict[str, float]:
@@ -77,12 +90,12 @@ class Finding:
 
     id: str
     check: str  # of CHECKS
-    action: str  # "removed" or "masked"
+    action: str  # of ACTIONS
     detail: str  # why, in Korean
     split: str = ""
 
     def __str__(self) -> str:
-        return f"{self.id}: {'지움' if self.action == 'removed' else '가림'}. {self.detail}"
+        return f"{self.id}: {ACTIONS[self.action]}. {self.detail}"
 
     def to_json(self) -> dict[str, str]:
         row = {"id": self.id, "check": self.check, "action": self.action, "detail": self.detail}
@@ -157,24 +170,32 @@ def _texts(record: Record) -> list[str]:
 def clean_records(
     records: Sequence[RaftRecord], *, tokenizer: Any = None
 ) -> tuple[list[RaftRecord], list[Finding]]:
-    """Run every check; take away what fails, mask personal data, and tell of both.
+    """Run every check; take away what fails, mask personal data, flag what a person should judge, and tell of all.
+
+    An answer that does not fit its question is taken away from the sources on which that check was tuned
+    (``TUNED_ON``); elsewhere it stays and is flagged.
 
     Args:
         tokenizer: counts ``n_tokens`` of masked records anew; without one the old count stays.
 
     Returns:
-        (kept, findings). A record that was taken away has exactly one finding with ``action == "removed"``, so
+        (kept, findings). A record that was taken away has exactly one finding, with ``action == "removed"``, so
         ``len(kept)`` + those = ``len(records)``.
     """
     removed: dict[int, Finding] = {}
+    flagged: dict[int, Finding] = {}
     for check, (position, *_), detail in _flaws(records):
-        removed.setdefault(position, Finding(records[position].id, check, "removed", detail))
+        for_people = check == "relevance" and records[position].source not in TUNED_ON
+        action, noted = ("flagged", flagged) if for_people else ("removed", removed)
+        noted.setdefault(position, Finding(records[position].id, check, action, detail))
     kept: list[RaftRecord] = []
     findings: list[Finding] = []
     for position, record in enumerate(records):
         if position in removed:
             findings.append(removed[position])
             continue
+        if position in flagged:
+            findings.append(flagged[position])
         if hits := [hit for text in _texts(record) for hit in find_personal_data(text)]:
             detail = ", ".join(sorted({f"{hit['kind']} {hit['masked']}" for hit in hits})) + "를 가렸습니다."
             findings.append(Finding(record.id, "personal_data", "masked", detail))

@@ -146,7 +146,7 @@ def _draw(
     context = documents[:shown]
     one.rng.shuffle(context)
     record = RaftRecord(
-        **one.sample.model_dump(include={"id", "question", "group_id", "topic"}),
+        **one.sample.model_dump(include={"id", "question", "group_id", "topic", "source"}),
         instruction=INSTRUCTION,
         context=context,
         answer=answer,

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from src.downloads.fetching import fetch
+from src.hub.fetching import fetch
 from src.profiles import ROOT, Profile
 from src.qlora.registry import embedder_item
 
@@ -33,7 +33,10 @@ def load_embedder(profile: Profile | str) -> Any:
     item = embedder_item(profile)
     if item is None:
         raise OSError(f"{name} 폴더에 임베더가 없습니다. python -m data.build.embedder 로 만들 수 있습니다.")
-    return SentenceTransformer(str(fetch(item)), local_files_only=True, **_prompt_options(name))
+    embedder = SentenceTransformer(str(fetch(item)), local_files_only=True, prompts=_prompts(name))
+    if _prompts(name):
+        embedder.default_prompt_name = "query"  # here, because the constructor warns about it
+    return embedder
 
 
 def embedder_label(profile: Profile | str) -> str:
@@ -50,7 +53,7 @@ def _only_our_modules(folder: Path) -> bool:
     return all(module["type"] == "src.scoring.char_ngrams.CharNgramTfidf" for module in modules)
 
 
-def _prompt_options(name: str) -> dict[str, Any]:
+def _prompts(name: str) -> dict[str, str] | None:
     if "e5-" in name.lower().rsplit("/", 1)[-1] and "instruct" not in name.lower():
-        return {"prompts": {"query": "query: ", "passage": "passage: "}, "default_prompt_name": "query"}
-    return {}
+        return {"query": "query: ", "passage": "passage: "}
+    return None

@@ -11,11 +11,11 @@ import pytest
 
 from src.classroom import bundle
 from src.classroom.preflight.hub import check_hub
-from src.downloads.cache import find
-from src.downloads.fetching import HubError
+from src.hub.cache import find
+from src.hub.fetching import HubError
 from src.profiles import PROFILES, ROOT
 from src.qlora.registry import hub_items
-from tests.downloads.test_cache import WHOLE, put
+from tests.hub.test_cache import WHOLE, put
 
 
 @pytest.fixture

@@ -148,6 +148,16 @@ def test_a_page_of_an_earlier_run_does_not_survive(outputs, three):
     assert not (outputs / "html" / "03_third.html").exists()
 
 
+def test_what_to_type_next_names_the_profile(outputs, three, capsys):
+    """make workshop takes tiny by itself, and make lab what was once chosen in 00.01."""
+    assert run.main(["--profile", "rtx4090"], notebooks=three) == 1
+    out = capsys.readouterr().out
+    assert "make workshop PROFILE=rtx4090 FROM=02\n" in out and "make lab PROFILE=rtx4090\n" in out
+    assert run.main([], notebooks=three) == 1
+    out = capsys.readouterr().out
+    assert "make workshop FROM=02\n" in out and "make lab PROFILE=tiny\n" in out
+
+
 def test_pictures_are_within_the_page_and_nothing_blocks_it(outputs, tmp_path):
     draw = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()"
     assert run.main([], notebooks=[write_notebook(tmp_path / "01_plot.ipynb", "# 그림 $x^2$", draw)]) == 0

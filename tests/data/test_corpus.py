@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from data.build import corpus, language
-from src.data.corpus import read_corpus
+from src.data.corpus import read_corpus, read_hub_rows
 from src.data.reading import load_samples
-from src.profiles import PROFILES, RAW_FILES, ROOT
+from src.profiles import PROFILES, RAW_FILES, ROOT, HubData
 
 MANIFEST = json.loads((ROOT / "tests" / "corpus_manifest.json").read_text(encoding="utf-8"))
 CARD = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
@@ -73,6 +74,19 @@ def test_schema_defects_are_refused_and_clean_rows_are_not(validated):
     assert missed == {}
     wrongly = [i for i in refused_ids if defects.get(i) not in SCHEMA_DEFECTS | {"mojibake"}]
     assert len(wrongly) <= 0.005 * len(accepted)
+
+
+def test_rows_of_a_dataset_without_topics_have_its_name_for_one(tmp_path):
+    folder = tmp_path / "글"
+    folder.mkdir()
+    rows = [
+        {"title": "한강", "context": "한강은 서해로 흐른다.", "question": "어디로 흐르나?", "answer": "서해"}
+    ]
+    rows.append({**rows[0], "question": "무엇이 흐르나?", "answer": "한강", "topic": "지리"})
+    (folder / "train.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    drawn = HubData(dataset=str(folder), revision=None, split="train", rows=2, licence="")
+    topics = [row["topic"] for row in read_hub_rows(replace(PROFILES["tiny"], hub_data=drawn))]
+    assert topics == [str(folder), "지리"]
 
 
 def test_pretraining_and_corpus_share_no_product(corpus_rows):

@@ -11,9 +11,9 @@ from src.data.files import read_jsonl, write_jsonl
 from src.data.reading import iter_samples, load_samples
 from src.data.schemas import RawSample, Reject
 from src.data.splitting import LeakageError, check_leakage, draw_groups, split_by_group, split_shares
-from src.data.text import normalize_text, repair_mojibake
+from src.data.text import normalize_text, repair_mojibake, what_is_odd
 from src.data.validation import validate_samples
-from src.downloads.cache import HubItem
+from src.hub.cache import HubItem
 
 ROW = {
     "id": "a-1",
@@ -67,6 +67,23 @@ def test_mojibake_is_mended_or_refused():
 
 
 # --- load_samples ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("용량은 4.5L입니다.".encode().decode("latin-1"), "모지바케"),
+        ("용량은 4.5L입니다.".encode("cp949").decode("latin-1"), "모지바케"),  # seen, not mended
+        ("용량은 \ufffd입니다.", "모지바케"),
+        ("용량은 ４．５Ｌ입니다.", "전각"),
+        ("용량은 4.5\u200bL입니다.", "보이지 않는"),
+        ("무게는 3kg입니다. 색은 흰색입니다. 무게는 3kg입니다.", "되풀이됨"),
+        ("쌍극", "없음"),  # rare, and so of many tokens
+        ("무게는 3kg입니다.  색은 흰색입니다. " + "그 밖의 값은 아직 정하지 않았습니다. ", "없음"),
+    ],
+)
+def test_what_is_odd_is_read_in_the_text_not_in_its_length(text, word):
+    assert word in what_is_odd(text)
 
 
 def test_json_array_with_short_names(tmp_path):

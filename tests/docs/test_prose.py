@@ -14,7 +14,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from src.classroom.run import NOTEBOOKS
-from src.downloads.cache import GB
+from src.hub.cache import GB
 from src.profiles import PROFILES, ROOT
 from src.qlora.registry import MODELS, model_shape
 

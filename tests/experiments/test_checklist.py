@@ -56,7 +56,9 @@ def test_quality_counts_refused_and_removed_rows(data):
     assert point(some, 2).status == OK
     removed = [Finding("r1", "near_duplicate", "removed", "", split="train")] * 60
     both = point(replace(some, findings=removed), 2)
-    assert both.status == WARNING and "거절 30건" in both.found and "near_duplicate 60건" in both.found
+    assert both.status == WARNING and "거절 30건" in both.found and "근사 중복 60건" in both.found
+    flagged = [Finding("r1", "relevance", "flagged", "", split="train")] * 3
+    assert point(replace(data, findings=flagged), 2)[1:3] == (OK, "거절 0건 (0%), 눈여겨볼 행 3건")
 
 
 def test_distribution(data):

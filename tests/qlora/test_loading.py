@@ -408,7 +408,7 @@ def test_exaone3_tokenizer_is_its_file_and_asks_nothing(exaone3, random_base_dir
     }
     (tmp_path / "tokenizer.json").write_text(json.dumps(stored), encoding="utf-8")
     settings = json.loads((random_base_dir / "tokenizer_config.json").read_text(encoding="utf-8"))
-    settings["tokenizer_class"] = "GPT2Tokenizer"
+    settings |= {"tokenizer_class": "GPT2Tokenizer", "clean_up_tokenization_spaces": True}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     (tmp_path / "chat_template.jinja").write_bytes((random_base_dir / "chat_template.jinja").read_bytes())
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked about remote code"))
@@ -418,3 +418,4 @@ def test_exaone3_tokenizer_is_its_file_and_asks_nothing(exaone3, random_base_dir
     assert tokenizer(text, add_special_tokens=False)["input_ids"] == expected.ids
     assert tokenizer.pad_token != tokenizer.eos_token and tokenizer.chat_template
     assert tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("12")[0][0] == "1"
+    assert tokenizer.clean_up_tokenization_spaces is False  # else every decoding warns in English

@@ -84,6 +84,31 @@ def test_clean_records_explains_what_it_takes_away():
     assert clean_records(kept) == (kept, [])
 
 
+def test_rows_of_another_origin_are_shown_to_people_where_the_check_was_not_tuned_on_them():
+    odd = {
+        "question": "다온 DH-1의 소비 전력은?",
+        "answer": "4.5L",
+    }  # stands in the sentence beside the asked one
+    ours, theirs = record(1, **odd, source="support_qa.csv"), record(2, **odd, source="my.csv")
+    none, (gone,) = clean_records([ours])
+    kept, (shown,) = clean_records([theirs])
+    assert (none, kept) == ([], [theirs])
+    assert (gone.check, gone.action, shown.check, shown.action) == (
+        "relevance",
+        "removed",
+        "relevance",
+        "flagged",
+    )
+    assert shown.detail == gone.detail and "사람이 볼 것" in str(shown)
+    # What was not tuned is as strict there, and the hub's rows are no exception.
+    wrong = record(3, answer="99kg", source="KorQuAD/squad_kor_v1:train")
+    phone = OTHER + " 010-0000-1234"
+    seen = record(4, **odd, source="KorQuAD/squad_kor_v1:train", context=[phone, DOCUMENT])
+    kept, findings = clean_records([wrong, seen])
+    assert [r.id for r in kept] == ["r4"] and "1234" not in kept[0].context[0]
+    assert [(f.id, f.action) for f in findings] == [("r3", "removed"), ("r4", "flagged"), ("r4", "masked")]
+
+
 def test_find_flaws_names_the_rows():
     raw = [
         RawSample(id=f"s{i}", group_id="다온 DH-1", question=question, context=document, answer=answer)

@@ -45,6 +45,7 @@ def make_samples(count: int = 60) -> list[RawSample]:
                 context=context,
                 answer=f"{answer}입니다.",
                 topic=subject,
+                source="made.csv",
             )
         )
     return samples
@@ -90,6 +91,7 @@ def test_records_keep_what_they_promise(tokenizer):
         else:
             assert (record.answer, record.golden_index, record.cot) == (ABSTENTION, None, None)
         assert record.n_tokens == count_tokens(record, tokenizer)
+        assert (record.topic, record.source) == (sample.topic, "made.csv")
     assert stats["examined"] - stats["holds_answer"] == 4 * len(samples)
     assert stats["holds_answer"] > 0
     # Two of three are hard, and so is what stands in for a golden document: 60 records, 12 of them without it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 
 import numpy as np
@@ -85,11 +86,18 @@ def test_foreign_classes_are_not_trusted(in_checkout):
         load_embedder("data/tiny/embedder")
 
 
-def test_e5_gets_its_prefix():
-    options = embedding._prompt_options(PROFILES["rtx4090"].embedder)
-    model = SentenceTransformer(modules=[CharNgramTfidf().fit(TEXTS)], device="cpu", **options)
+def test_e5_gets_its_prefix_and_says_nothing_about_it(monkeypatch, caplog):
+    def downloaded(name, **options):
+        options = {key: value for key, value in options.items() if "prompt" in key}
+        return SentenceTransformer(modules=[CharNgramTfidf().fit(TEXTS)], device="cpu", **options)
+
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer", downloaded)
+    monkeypatch.setattr(logging.getLogger("sentence_transformers"), "propagate", True)
+    model = load_embedder(PROFILES["rtx4090"])
     np.testing.assert_allclose(model.encode("보증"), model.encode("query: 보증", prompt=""), atol=1e-6)
-    assert embedding._prompt_options("nlpai-lab/KURE-v1") == {}
+    assert caplog.text == ""
+    other = load_embedder("nlpai-lab/KURE-v1")
+    np.testing.assert_allclose(other.encode("보증"), other.encode("보증", prompt=""), atol=1e-6)
 
 
 def test_missing_embedder_names_the_remedy(tmp_path, monkeypatch):

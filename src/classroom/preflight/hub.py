@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from src.classroom.preflight.lines import Line, problem
-from src.downloads.cache import GB, Cached, HubItem, find
-from src.downloads.fetching import HubError, check_access
+from src.hub.cache import GB, Cached, HubItem, find
+from src.hub.fetching import HubError, check_access
 from src.profiles import Profile
 from src.qlora.registry import hub_items
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from src.classroom.preflight.hub import missing_gb
 from src.classroom.preflight.lines import GIB, Line, judge, problem
-from src.downloads.cache import GB, hub_cache
+from src.hub.cache import GB, hub_cache
 from src.profiles import ROOT, Profile
 from src.qlora.registry import model_spec
 

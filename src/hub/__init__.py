@@ -6,5 +6,5 @@ anything by itself: where there is no network, the hub's own client retries for 
 standard library: the preflight and the bundle need it before anything is installed.
 """
 
-from src.downloads.cache import GB, KINDS, Cached, HubItem, find, hub_cache
-from src.downloads.fetching import HubError, check_access, fetch
+from src.hub.cache import GB, KINDS, Cached, HubItem, find, hub_cache
+from src.hub.fetching import HubError, check_access, fetch

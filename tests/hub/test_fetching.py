@@ -12,18 +12,18 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from hub import hub_env
+from local_hub import hub_env
 
 from src.classroom.preflight.hub import check_hub
 from src.data.corpus import read_hub_rows
-from src.downloads import fetching
-from src.downloads.cache import HubItem, find
-from src.downloads.fetching import HubError, check_access, fetch
+from src.hub import fetching
+from src.hub.cache import HubItem, find
+from src.hub.fetching import HubError, check_access, fetch
 from src.profiles import PROFILES, ROOT
 from src.qlora.loading import load_base_model, load_tokenizer
 from src.qlora.registry import hub_items
 from src.scoring.embedding import load_embedder
-from tests.downloads.test_cache import COMMIT, WHOLE, put
+from tests.hub.test_cache import COMMIT, WHOLE, put
 
 BIG = PROFILES["rtx4090"]
 LOADERS = {

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from src.downloads.cache import HubItem, find, hub_cache
+from src.hub.cache import HubItem, find, hub_cache
 from src.profiles import PROFILES, ROOT
 from src.qlora.registry import MODELS, hub_items
 
@@ -110,7 +110,7 @@ def test_a_data_set_with_all_of_its_files_is_whole(tmp_path):
 
 
 def test_the_cache_is_where_the_hubs_client_has_it(monkeypatch, tmp_path):
-    code = "from huggingface_hub import constants; from src.downloads import hub_cache; print(constants.HF_HUB_CACHE, hub_cache())"
+    code = "from huggingface_hub import constants; from src.hub import hub_cache; print(constants.HF_HUB_CACHE, hub_cache())"
     for name in ("HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     for name in (None, "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE"):  # each stronger than those before

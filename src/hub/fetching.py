@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from src.downloads.cache import GB, Cached, HubItem, find, hub_cache
+from src.hub.cache import GB, Cached, HubItem, find, hub_cache
 
 SECONDS = 8  # all the time that the question whether something can be had may take
 # No code (*.py) and no second copy of the weights in another format; the licence comes along.
