@@ -85,6 +85,8 @@ def load_base_model(
         # save_pretrained would undo the renames beside a Llama config.json, and such a folder (a merged model,
         # say) reloads with random weights and no error. Forgotten, the Llama names are what is saved.
         model._weight_conversions = None
+        # PEFT reads the named folder's config.json as Llama's at every save, and transformers warns about it.
+        model.name_or_path = ""
     _show_revision(spec)
     guard_cpu_gradients(model)
     return model.eval()

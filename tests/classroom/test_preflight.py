@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import namedtuple
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ import pytest
 from src.classroom.preflight import gpu, hub, machine
 from src.classroom.preflight.lines import GIB
 from src.profiles import PROFILES, ROOT
+from src.qlora.fitting import _ladder
+from src.qlora.memory import RESERVED_GIB, estimate_vram
+from src.qlora.registry import hub_items
 
 TINY, BIG = PROFILES["tiny"], PROFILES["rtx4090"]
 
@@ -136,11 +140,36 @@ def test_no_disk_space(monkeypatch, tmp_path):
 
 def test_disk_of_a_hub_model_counts_its_download(monkeypatch, tmp_path):
     monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     free = namedtuple("usage", "total used free")(10**12, 0, 5 * GIB)
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: free)
     assert [line.status for line in machine.check_disk(TINY)] == ["ok", "ok"]
-    assert [line.status for line in machine.check_disk(BIG)] == ["ok", "error"]
+    (_, line) = machine.check_disk(BIG)
+    assert (
+        line.status == "error"
+        and f"{sum(i.size or 0 for i in hub_items(BIG)) / 1e9 + 1:.1f} GB" in line.message
+    )
+
+
+@pytest.mark.parametrize("had", [0.5, 0.99])
+def test_disk_is_needed_for_what_is_still_missing(monkeypatch, tmp_path, had):
+    """Two shards of three with 5 GB free: not enough after a half, enough for the last percent."""
+    monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    model = hub_items(BIG)[0]
+    folder = tmp_path / model.folder / "snapshots" / "c0ffee"
+    folder.mkdir(parents=True)
+    (tmp_path / model.folder / "refs").mkdir()
+    (tmp_path / model.folder / "refs" / "main").write_text("c0ffee")
+    with (folder / "model-00001-of-00003.safetensors").open("wb") as file:
+        file.truncate(int(model.size * had))  # no disk is used for zeros
+    free = namedtuple("usage", "total used free")(10**12, 0, 5 * 10**9)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: free)
+    (_, line) = machine.check_disk(BIG)
+    assert line.status == ("error" if had == 0.5 else "ok")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    line = next(line for line in hub.check_hub(BIG) if line.check == "모델 파일")
+    assert line.status == "warning" and "끝나지 않았습니다" in line.message
 
 
 @pytest.mark.parametrize(
@@ -160,6 +189,64 @@ def test_old_gpu_cannot_bf16(monkeypatch):
              "bf16": True, "free": 40 * GIB, "total": 40 * GIB}  # fmt: skip
     monkeypatch.setattr(gpu, "_probe", lambda: facts)
     assert [line.status for line in gpu.check_gpu(BIG) if line.check == "bf16"] == ["error"]
+
+
+def card(monkeypatch, total, capability):
+    facts = {"torch": "2.13.0", "cuda_build": "13.0", "cuda": True, "device": "GPU", "capability": capability,
+             "bf16": True, "free": total * GIB, "total": total * GIB}  # fmt: skip
+    monkeypatch.setattr(gpu, "_probe", lambda: facts)
+
+
+@pytest.mark.parametrize(
+    ("total", "capability", "name"),
+    [
+        (24, [8, 9], "rtx4090"),
+        (24, [7, 5], "t4"),  # large, but without bf16
+        (16, [7, 5], "t4"),
+        (8, [8, 9], "tiny"),
+    ],
+)
+def test_a_profile_is_suggested_by_what_is_found(monkeypatch, total, capability, name):
+    card(monkeypatch, total, capability)
+    suggested, reasons = gpu.suggest_profile()
+    assert suggested == name and (reasons == []) == (name == "rtx4090")
+    if name == "tiny":
+        return
+    lines = list(gpu.check_gpu(PROFILES[name]))
+    assert {line.status for line in lines if line.check != "bf16"} == {"ok"}
+    assert [line.status for line in lines if line.check == "bf16"] in ([], ["warning"])
+    if name == "t4":  # what is too large here names what is not
+        wrong = [line for line in gpu.check_gpu(BIG) if line.status == "error"]
+        assert wrong and all("PROFILE=t4" in line.remedy for line in wrong)
+
+
+def test_a_machine_without_a_card_is_told_why(monkeypatch):
+    monkeypatch.setattr(gpu, "_probe", lambda: {"torch": "2.13.0", "cuda": False})
+    assert gpu.suggest_profile() == ("tiny", ["쓸 수 있는 GPU가 없습니다."])
+    (line,) = gpu.check_choice(BIG)
+    assert "tiny" in line.message and BIG.name in line.message
+
+
+def test_a_card_too_small_for_every_model_is_a_line(monkeypatch):
+    card(monkeypatch, 1, [8, 9])
+    line = next(line for line in gpu.check_gpu(BIG) if line.check == "VRAM")
+    assert line.status == "error" and "tiny" in line.remedy
+
+
+def test_t4_is_the_ladders_first_step_for_16_gb():
+    t4 = PROFILES["t4"]
+    changed = {f.name for f in fields(BIG) if getattr(t4, f.name) != getattr(BIG, f.name)}
+    assert changed == {
+        "name",
+        "compute_dtype",
+        "batch_size",
+        "gradient_accumulation_steps",
+        "eval_batch_size",
+    }
+    assert t4.batch_size * t4.gradient_accumulation_steps == BIG.batch_size * BIG.gradient_accumulation_steps
+    smaller = [step for step in _ladder(BIG) if step.batch_size < BIG.batch_size]
+    assert (t4.batch_size, t4.eval_batch_size) == (smaller[0].batch_size, smaller[0].eval_batch_size)
+    assert estimate_vram(t4)["total"] <= 16 - RESERVED_GIB
 
 
 def test_wrong_gradients_are_an_error(monkeypatch):
