@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from local_hub import hub_env
 
 from src.classroom.preflight import gpu, hub, machine
 from src.classroom.preflight.lines import GIB
@@ -118,6 +119,27 @@ def test_no_network_stops_only_who_needs_it(tmp_path):
     assert code == 1 and line["status"] == "error" and "tiny" in line["remedy"]
     assert lines_of(found, "모델 파일")[0]["status"] == "warning"
     assert [line.status for line in hub.check_hub(TINY)] == ["skipped"]
+
+
+def test_what_the_hub_gives_can_be_fetched_ahead_of_the_class(hub, tmp_path):
+    """For a class on one server and for a copied cache; a second time nothing is asked for."""
+    for url in (hub.url, "http://127.0.0.1:9"):
+        env = hub_env(
+            tmp_path, url, WORKSHOP_PROFILE="rehearsal", PYTHONPATH=without_probe(tmp_path / url[-4:])
+        )
+        command = [sys.executable, "-m", "src.classroom.preflight", "--fetch"]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, encoding="utf-8")
+        for check in ("모델 파일", "임베더 파일", "데이터 파일"):
+            assert f"✅ {check}" in done.stdout, done.stdout + done.stderr
+    assert not done.stderr
+
+
+def test_fetching_ahead_says_in_one_line_why_not(tmp_path):
+    env = hub_env(tmp_path, "http://127.0.0.1:9")
+    command = [sys.executable, "-m", "src.classroom.preflight", "--profile", "t4", "--fetch"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, encoding="utf-8")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith("❌") and "닿지 않아" in line and not done.stdout
 
 
 def test_packages_missing_or_of_another_version(monkeypatch):
