@@ -62,7 +62,6 @@ class Profile:
     gradient_checkpointing: bool
     # Evaluation
     max_test_records: int
-    generation_batch_size: int
 
     hub_data: HubData | None = None  # None: no network
     data_files: tuple[str, ...] = RAW_FILES  # paths below the checkout
@@ -130,7 +129,6 @@ PROFILES: dict[str, Profile] = {
             max_validation_records=96,
             gradient_checkpointing=False,
             max_test_records=400,
-            generation_batch_size=64,
         ),
         Profile(
             name="rtx4090",
@@ -152,7 +150,6 @@ PROFILES: dict[str, Profile] = {
             max_validation_records=200,
             gradient_checkpointing=True,
             max_test_records=320,
-            generation_batch_size=16,
         ),
     )
 }

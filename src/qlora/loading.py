@@ -46,21 +46,24 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
 
 
 def load_base_model(
-    profile: Profile, *, quantization_config: BitsAndBytesConfig | None = None
+    profile: Profile, *, quantization_config: BitsAndBytesConfig | None = None, on_cpu: bool = False
 ) -> PreTrainedModel:
     """The base model in the profile's ``compute_dtype``, or in 4 bit with ``quantization_config=build_bnb_config(profile)``.
 
-    It lies on this process's GPU when there is one, else on the CPU. Remote code is never run.
+    It lies on this process's GPU when there is one, else, or ``on_cpu``, on the CPU. What nobody uses any more is freed
+    first (``free_memory``). Remote code is never run.
     """
     import torch
     from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
+    free_memory()
     spec = model_spec(profile)
+    cuda = torch.cuda.is_available() and not on_cpu
     options = {
         **_source_options(spec),
         "dtype": getattr(torch, profile.compute_dtype),
         # One process a GPU under `accelerate launch`: each loads onto its own.
-        "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"},
+        "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if cuda else "cpu"},
         "quantization_config": quantization_config,
     }
     _show_licence(spec)
@@ -77,6 +80,14 @@ def load_base_model(
     _show_revision(spec)
     guard_cpu_gradients(model)
     return model.eval()
+
+
+def free_memory() -> None:
+    """Free what no variable holds any more: Trainer, accelerate and the model refer to each other, so that Python alone
+    frees them late, and torch keeps their blocks on the card for itself."""
+    from accelerate.utils.memory import clear_device_cache
+
+    clear_device_cache(garbage_collection=True)
 
 
 def guard_cpu_gradients(model) -> int:
