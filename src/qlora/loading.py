@@ -53,11 +53,12 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
 
 
 def load_base_model(
-    profile: Profile, *, quantization_config: BitsAndBytesConfig | None = None
+    profile: Profile, *, quantization_config: BitsAndBytesConfig | None = None, on_cpu: bool = False
 ) -> PreTrainedModel:
     """The base model in the profile's ``compute_dtype``, or in 4 bit with ``quantization_config=build_bnb_config(profile)``.
 
-    It lies on this process's GPU when there is one, else on the CPU. Remote code is never run.
+    It lies on this process's GPU when there is one, else, or ``on_cpu``, on the CPU. What nobody uses any more is freed
+    first (``free_memory``). Remote code is never run.
 
     Raises:
         HubError: the model is not in the cache and cannot be had from the hub.
@@ -65,14 +66,16 @@ def load_base_model(
     import torch
     from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
+    free_memory()
     spec = model_spec(profile)
     _show_licence(spec)
     folder = model_folder(spec)
+    cuda = torch.cuda.is_available() and not on_cpu
     options = {
         **LOCAL,
         "dtype": getattr(torch, profile.compute_dtype),
         # One process a GPU under `accelerate launch`: each loads onto its own.
-        "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"},
+        "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if cuda else "cpu"},
         "quantization_config": quantization_config,
     }
     if spec.key_mapping is None:
@@ -90,6 +93,14 @@ def load_base_model(
     _show_revision(spec)
     guard_cpu_gradients(model)
     return model.eval()
+
+
+def free_memory() -> None:
+    """Free what no variable holds any more: Trainer, accelerate and the model refer to each other, so that Python alone
+    frees them late, and torch keeps their blocks on the card for itself."""
+    from accelerate.utils.memory import clear_device_cache
+
+    clear_device_cache(garbage_collection=True)
 
 
 def guard_cpu_gradients(model) -> int:

@@ -17,7 +17,7 @@ from src.classroom.preflight import gpu, hub, machine
 from src.classroom.preflight.lines import GIB
 from src.profiles import PROFILES, ROOT
 from src.qlora.fitting import _ladder
-from src.qlora.memory import RESERVED_GIB, estimate_vram
+from src.qlora.memory import needed_vram
 from src.qlora.registry import hub_items
 
 TINY, BIG = PROFILES["tiny"], PROFILES["rtx4090"]
@@ -196,7 +196,12 @@ def test_disk_is_needed_for_what_is_still_missing(monkeypatch, tmp_path, had):
 
 @pytest.mark.parametrize(
     ("free", "total", "status", "told"),
-    [(23, 23.5, "ok", ""), (5, 23.5, "error", "nvidia-smi"), (11, 11.5, "error", "GiB")],
+    [
+        (23, 23.5, "ok", ""),
+        (5, 23.5, "error", "nvidia-smi"),
+        (10, 10.5, "error", "PROFILE=t4"),
+        (6, 6, "error", "model을"),
+    ],
 )
 def test_vram_against_the_estimate(monkeypatch, free, total, status, told):
     facts = {"torch": "2.13.0", "cuda_build": "13.0", "cuda": True, "device": "GPU", "capability": [8, 9],
@@ -225,6 +230,9 @@ def card(monkeypatch, total, capability):
         (24, [8, 9], "rtx4090"),
         (24, [7, 5], "t4"),  # large, but without bf16
         (16, [7, 5], "t4"),
+        (14.5, [7, 5], "t4"),  # what torch says of a T4
+        (16, [8, 9], "rtx4090"),
+        (10, [8, 9], "t4"),
         (8, [8, 9], "tiny"),
     ],
 )
@@ -268,7 +276,7 @@ def test_t4_is_the_ladders_first_step_for_16_gb():
     assert t4.batch_size * t4.gradient_accumulation_steps == BIG.batch_size * BIG.gradient_accumulation_steps
     smaller = [step for step in _ladder(BIG) if step.batch_size < BIG.batch_size]
     assert (t4.batch_size, t4.eval_batch_size) == (smaller[0].batch_size, smaller[0].eval_batch_size)
-    assert estimate_vram(t4)["total"] <= 16 - RESERVED_GIB
+    assert needed_vram(t4)[1] < needed_vram(BIG)[1] < 16
 
 
 def test_wrong_gradients_are_an_error(monkeypatch):
