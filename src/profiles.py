@@ -62,7 +62,6 @@ class Profile:
     gradient_checkpointing: bool
     # Evaluation
     max_test_records: int
-    generation_batch_size: int
 
     embedder_revision: str | None = None  # the hub commit; None: of this checkout, or the newest
     hub_data: HubData | None = None  # None: no network
@@ -131,7 +130,6 @@ PROFILES: dict[str, Profile] = {
             max_validation_records=96,
             gradient_checkpointing=False,
             max_test_records=400,
-            generation_batch_size=64,
         ),
         Profile(
             name="rtx4090",
@@ -154,7 +152,6 @@ PROFILES: dict[str, Profile] = {
             max_validation_records=200,
             gradient_checkpointing=True,
             max_test_records=320,
-            generation_batch_size=16,
         ),
     )
 }

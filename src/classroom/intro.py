@@ -1,13 +1,16 @@
-"""What every notebook shows: its first line, tables whose sentences read from the left (a notebook's own style puts
-every cell to the right), and the source of what it calls."""
+"""What every notebook shows: its first line, what its model and data are, tables whose sentences read from the left
+(a notebook's own style puts every cell to the right), and the source of what it calls."""
 
 import inspect
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from numbers import Number
+from pathlib import Path
 from typing import Any
 
-from src.profiles import Profile
+from src.data.schemas import RaftRecord
+from src.profiles import RAW_FILES, Profile
 
 TEXT = "text-align: left; max-width: 24em; word-break: keep-all; overflow-wrap: break-word"
 ROWS_ALONE = "rows_alone"  # in a frame's attrs: all of its rows and texts, and no index
@@ -24,6 +27,30 @@ def hello(profile: Profile) -> None:
     packages = ("torch", "transformers", "peft", "bitsandbytes")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     print(f"프로파일 {profile.name} · 모델 {model_spec(profile).source} · 장치 {device} · {versions}")
+
+
+def about_model(profile: Profile) -> str:
+    """One line: the base model, how large it is and who made it."""
+    from src.qlora.registry import model_shape, model_spec
+
+    spec = model_spec(profile)
+    count = model_shape(spec).parameters
+    size = f"{count / 1e8:,.0f}억" if count >= 1e8 else f"{count / 1e4:,.0f}만"
+    made = "이 워크숍이 이 데이터의 말투를 읽도록 처음부터 학습한 모델" if spec.local else "공개된 모델"
+    return f"모델: {spec.source}, 파라미터 {size} 개, {made}"
+
+
+def about_data(records: Sequence[RaftRecord]) -> str:
+    """One line: how many of ``records`` were made by rule, and how many come from elsewhere."""
+    made = {Path(file).name for file in RAW_FILES}
+    origins = Counter(
+        "규칙으로 만든 가상의 가전 회사 자료"
+        if r.source in made
+        else r.source.split(":")[0] or "원본을 적지 않은 것"
+        for r in records
+    )
+    parts = [f"{name} {count:,}개({count / len(records):.0%})" for name, count in origins.most_common()]
+    return f"데이터: 레코드 {len(records):,}개 = {' + '.join(parts)}"
 
 
 def show_source(function: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which columns of a notebook's tables read from the left."""
+"""Which columns of a notebook's tables read from the left; what it says about its model and data."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import re
 import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from raft_records import record
 
 from src.classroom import intro
-from src.classroom.intro import frame_html, numeric, show_table
+from src.classroom.intro import about_data, about_model, frame_html, numeric, show_table
+from src.profiles import PROFILES
 
 
 @pytest.mark.parametrize(
@@ -92,3 +94,20 @@ def test_a_kernel_shows_show_table_so(monkeypatch):
     intro.read_from_the_left()
     shown, _ = shell.display_formatter.format(show_table([("가", 1)], ["글", "수"]))
     assert left_places(shown["text/html"]) == ["2"]
+
+
+# --- What model and data are ---------------------------------------------------------------------------------------
+
+
+def test_the_model_is_called_what_the_registry_knows_of_it():
+    small, large = (about_model(PROFILES[name]) for name in ("tiny", "rtx4090"))
+    assert "만 개" in small and "이 워크숍이" in small
+    assert "EXAONE-3.0-7.8B-Instruct" in large and "78억 개" in large and "공개된 모델" in large
+
+
+def test_the_data_is_called_what_its_sources_are():
+    ours = [record(n, source="support_qa.csv") for n in range(3)]
+    assert about_data(ours) == "데이터: 레코드 3개 = 규칙으로 만든 가상의 가전 회사 자료 3개(100%)"
+    mixed = about_data([*ours, record(4, source="KorQuAD/squad_kor_v1:train")])
+    assert "가전 회사 자료 3개(75%) + KorQuAD/squad_kor_v1 1개(25%)" in mixed
+    assert "가상" not in about_data([record(5, source="my.csv"), record(6)])

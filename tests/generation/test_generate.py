@@ -25,10 +25,10 @@ def prompts(records):
 
 
 def test_batched_equals_one_by_one(model, tokenizer, prompts):
-    alone = generate_answers(model, tokenizer, prompts, max_new_tokens=12, batch_size=1)
+    alone = generate_answers(model, tokenizer, prompts, max_new_tokens=12, batch_tokens=1)
     assert len(set(alone)) > 4  # the order could not be checked on equal answers
-    assert generate_answers(model, tokenizer, prompts, max_new_tokens=12, batch_size=5) == alone
-    assert generate_answers(model, tokenizer, prompts[::-1], max_new_tokens=12, batch_size=16) == alone[::-1]
+    assert generate_answers(model, tokenizer, prompts, max_new_tokens=12, batch_tokens=700) == alone
+    assert generate_answers(model, tokenizer, prompts[::-1], max_new_tokens=12) == alone[::-1]
 
 
 def test_matches_greedy_argmax_by_hand(model, tokenizer, prompts):
@@ -56,7 +56,7 @@ def test_stops_at_eos_and_drops_the_rest(model, tokenizer, prompts, monkeypatch)
         return output
 
     monkeypatch.setattr(model, "forward", scripted)
-    answers = generate_answers(model, tokenizer, prompts[:3], max_new_tokens=30, batch_size=3)
+    answers = generate_answers(model, tokenizer, prompts[:3], max_new_tokens=30)
     assert answers == [tokenizer.decode([token]).strip()] * 3
     assert len(calls) == 2
 
@@ -82,7 +82,7 @@ def test_ended_rows_leave_the_batch(model, tokenizer, prompts, monkeypatch, stat
     monkeypatch.setattr(model, "forward", scripted)
     monkeypatch.setattr(model, "_is_stateful", stateful)
     monkeypatch.setattr("src.generation.generate.SPLIT_ABOVE", 3)
-    answers = generate_answers(model, tokenizer, asked, max_new_tokens=limit, batch_size=len(asked))
+    answers = generate_answers(model, tokenizer, asked, max_new_tokens=limit)
     assert answers == [tokenizer.decode(chain[1 : i + 1].flip(0)[:limit]).strip() for i in range(len(asked))]
     assert sizes == ([12] * 10 if stateful else [12] * 6 + [6] * 3 + [3])
 
@@ -113,7 +113,7 @@ def test_no_prompts_no_answers(model, tokenizer):
 
 
 def test_base_and_tuned_from_one_model(tiny_profile, tokenizer, prompts):
-    options = {"max_new_tokens": 8, "batch_size": 8}
+    options = {"max_new_tokens": 8, "batch_tokens": 1000}
     base = load_base_model(tiny_profile).float()
     expected = generate_answers(base, tokenizer, prompts, **options)
     model = attach_adapter(base, tiny_profile)
@@ -127,7 +127,7 @@ def test_base_and_tuned_from_one_model(tiny_profile, tokenizer, prompts):
 
 
 def test_sampling_is_seeded_varied_and_leaves_other_random_numbers_alone(model, tokenizer, prompts):
-    options = {"max_new_tokens": 8, "batch_size": 4, "temperature": 1.5}
+    options = {"max_new_tokens": 8, "batch_tokens": 500, "temperature": 1.5}
     torch.manual_seed(5)
     expected_next = torch.rand(3)
     torch.manual_seed(5)
@@ -164,7 +164,7 @@ def test_examples_are_earlier_turns_of_the_same_form(records, prompts):
 
 
 def test_progress_shows_answers_and_counts_kept_ones(model, tokenizer, prompts, tmp_path, capsys):
-    options = {"max_new_tokens": 2, "batch_size": 5, "cache": tmp_path}
+    options = {"max_new_tokens": 2, "batch_tokens": 600, "cache": tmp_path}
     generate_answers(model, tokenizer, prompts[:6], **options)
     assert capsys.readouterr().err == ""
     generate_answers(model, tokenizer, prompts, progress=True, label="채점용 답", **options)
