@@ -26,7 +26,9 @@ MIN_PEERS = 3  # other groups that must ask in the same words before their evide
 
 
 def _share(part: str, whole: str) -> float:
-    """Share of ``part``'s character pairs that occur in ``whole``, 0-1."""
+    """Share of ``part``'s character pairs that occur in ``whole``, 0-1; one character has no pair and counts itself."""
+    if len(one := text_key(part)) == 1:
+        return float(one in text_key(whole))
     wanted = character_pairs(part)
     return (wanted & character_pairs(whole)).total() / wanted.total()
 

@@ -123,7 +123,7 @@ def _problems(
     start, targets = _parts(labels)
     if not targets:
         yield "nothing"
-    elif targets[-1] != eos:
+    elif not _stops(targets, tokenizer):
         yield "no_eos"
     if len(targets) == len(labels) > 0:
         yield "everything"
@@ -140,6 +140,13 @@ def _problems(
             yield "cut"
         elif not right and len(targets) < len(labels):
             yield "strange"
+
+
+def _stops(targets: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether EOS is learned, with nothing but a template's white space behind it."""
+    eos = tokenizer.eos_token_id
+    behind = targets[::-1].index(eos) if eos in targets else None
+    return behind == 0 or (behind is not None and not tokenizer.decode(targets[-behind:]).strip())
 
 
 def _parts(labels: Sequence[int]) -> tuple[int, tuple[int, ...]]:

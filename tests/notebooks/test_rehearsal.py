@@ -125,3 +125,72 @@ def test_own_data_claims_nothing_of_the_profiles_data_set(days):
     assert KORQUAD.dataset not in card and KORQUAD.licence not in card
     (command,) = (text for _, text in said if "src.classroom.chat" in text and "--adapter" in text)
     assert f"WORKSHOP_PROFILE={REHEARSAL.name} " in command
+
+
+# --- What the texts say is what the outputs show --------------------------------------------------------------------
+
+
+def rows_of(days, key: str, code: str) -> list[list[str]]:
+    """The rows of the first table of the one cell whose code holds ``code``, each a list of its cells' texts."""
+    (cell,) = (cell for _, cell in cells(days["online"]["folder"], key) if code in cell.source)
+    page = next(o.data["text/html"] for o in cell.outputs if "text/html" in o.get("data", {}))
+    rows = BeautifulSoup(page, "html.parser").select("tr")
+    return [[part.get_text(" ", strip=True) for part in row.select("th, td")] for row in rows]
+
+
+def test_outliers_of_every_origin_are_called_what_they_are(days):
+    """Of a text by people that is long or rare nothing is claimed; of the corpus, what was planted in it."""
+    said: dict[str, set[str]] = {}
+    for source, *_, opened in rows_of(days, "01", "what_is_odd(")[1:]:
+        said.setdefault(source, set()).add(opened)
+    assert said.pop(f"{KORQUAD.dataset}:{KORQUAD.split}") == {"이상한 글자나 되풀이는 없음"}
+    assert len(said) == 3 and all("같은 문장이 되풀이됨" in reasons for reasons in said.values())
+
+
+def test_smaller_budgets_change_the_records(days):
+    head, *rows = (row for row in rows_of(days, "01", "by_budget =") if any(row))
+    tokens = [int(row[head.index("평균 토큰")]) for row in rows if row[1:] and row[1].isdigit()]
+    assert len(tokens) == 5 and tokens == sorted(set(tokens), reverse=True)
+
+
+def test_every_topic_has_a_name(days):
+    """In 02's balance and in 04's parts."""
+    topics = [row[0] for row in rows_of(days, "02", 'sizes = {"그대로"')[1:]]
+    assert all(topics) and KORQUAD.dataset in topics
+    assert all(row[0] for row in rows_of(days, "04", '"주제별"')[1:])
+
+
+def test_rows_that_the_key_does_not_know_are_no_false_alarms(days):
+    head, *rows = rows_of(days, "02", "grade(found_records)")
+    precision = {row[0]: row[head.index("정밀도")] for row in rows}
+    assert precision.pop("개인정보") != "1.00"  # what the text explains: documents beside the golden one
+    assert set(precision.values()) == {"1.00"} and len(precision) == 4
+
+
+def test_scores_are_counted_for_every_origin(days):
+    sources = [row[0] for row in rows_of(days, "02", "by_source =")]
+    assert f"{KORQUAD.dataset}:{KORQUAD.split}" in sources and "support_qa.csv" in sources
+
+
+def test_the_verdict_names_model_and_data_as_they_are(days):
+    said = [shown(cell) for _, cell in cells(days["online"]["folder"], "04") if "about_model(" in cell.source]
+    assert len(said) == 2
+    for text in said:
+        assert EXAONE.source in text and "공개된 모델" in text
+        assert re.search(rf"가전 회사 자료 \d+개\(\d+%\) \+ {KORQUAD.dataset} \d+개", text)
+
+
+def test_no_line_that_was_printed_is_english(days):
+    """Beside the messages of transformers that 03 shows on purpose."""
+    english = re.compile(r"(?:\b[A-Za-z]{2,}\b[ ,.:;'\"()-]+){4,}[A-Za-z]{2,}")
+    printed = [
+        (place, line)
+        for name in ("online", "offline")
+        for place, cell in cells(days[name]["folder"])
+        for output in cell.outputs
+        if output.output_type == "stream"
+        for line in output.text.splitlines()
+    ]
+    found = [(p, line) for p, line in printed if english.search(line) and not re.search("[가-힣]", line)]
+    kept = ("TrainingArguments.__init__()", "JSONL :", "license_name:")
+    assert [(p, line) for p, line in found if not line.startswith(kept)] == []

@@ -116,3 +116,10 @@ def test_a_question_in_words_of_its_own_needs_a_sentence_that_holds_more_of_it()
 
 def test_checks_of_nothing():
     assert check_groundedness([]) == check_relevance([]) == []
+
+
+def test_a_single_digit_stands_before_its_unit():
+    """Annotators of running text leave the unit out; a digit of a longer number is still another number."""
+    document = "서당이 있었다. 배우는 아이는 모두 8명이었고 나무는 31그루였다."
+    asked = [record(1, "아이는 몇이었나요?", answer, document) for answer in ("8", "1", "8.")]
+    assert [found["score"] for found in check_groundedness(asked)] == [1.0, 0.0, 1.0]

@@ -109,6 +109,17 @@ def test_audit_finds_a_single_broken_record(records, tokenizer, break_it, messag
         audit_labels(Dataset.from_list(rows), tokenizer)
 
 
+def test_eos_before_what_a_template_writes_behind_it_is_not_called_missing(records, tokenizer, monkeypatch):
+    template = tokenizer.chat_template.replace("{{ eos_token }}", "{{ eos_token }}\n")
+    monkeypatch.setattr(tokenizer, "chat_template", template)
+    rows = list(tokenize_records(records[:4], tokenizer, 256))
+    with pytest.raises(LabelAuditError) as everything:
+        audit_labels([{**row, "labels": row["input_ids"]} for row in rows], tokenizer, records)
+    assert "모두 학습합니다" in str(everything.value) and "EOS" not in str(everything.value)
+    with pytest.raises(LabelAuditError, match="EOS가 라벨에 없어"):
+        audit_labels([{**row, "labels": [*row["labels"][:-2], IGNORE, IGNORE]} for row in rows], tokenizer)
+
+
 def test_audit_finds_a_doubled_bos(records, tokenizer):
     tokenizer = deepcopy(tokenizer)
     tokenizer.bos_token = "<|system|>"
