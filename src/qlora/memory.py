@@ -163,7 +163,9 @@ def _training(profile: Profile, rows: int, length: int, quantized: bool) -> dict
     )
     logits = rows * min(length, 2 * profile.max_new_tokens) * shape.vocab * 3 * 4
     # Going back through a block: the gradient of down's input, from base and adapter, or a weight unpacked for it.
-    backward = tokens * c * (inside + hidden) + max(tokens * c * inside, _unpacked(profile) if quantized else 0)
+    backward = tokens * c * (inside + hidden) + max(
+        tokens * c * inside, _unpacked(profile) if quantized else 0
+    )
     if profile.gradient_checkpointing:
         kept, recomputed = shape.layers * tokens * hidden * c, inner
     else:  # the last norm's gradients in fp32 may be more

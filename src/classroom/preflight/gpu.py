@@ -12,7 +12,7 @@ from typing import Any
 from src.classroom.preflight.lines import GIB, Line, judge, problem
 from src.profiles import ROOT, Profile
 from src.qlora.fitting import fit_settings
-from src.qlora.memory import RESERVED_GIB, estimate_vram
+from src.qlora.memory import needed_vram
 from src.qlora.registry import model_spec
 
 PROBE_SECONDS = 90
@@ -53,8 +53,8 @@ def check_gpu(profile: Profile) -> Iterator[Line]:
         told = f"이 GPU(연산 능력 {major}.{minor})는 bf16을 하드웨어로 계산하지 못합니다."
         yield problem("bf16", told, status="error" if needed else "warning")
     free, total = facts["free"] / GIB, facts["total"] / GIB
-    need = estimate_vram(profile)["total"] + RESERVED_GIB
-    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 학습에 약 {need:.1f} GiB가 필요합니다."
+    phase, need = needed_vram(profile)
+    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 가장 많이 쓰는 일({phase})에 약 {need:.1f} GiB가 필요합니다."
     remedy = " ".join(fit_settings(profile, total)[1]) if total < need else None
     yield judge("VRAM", free < need, told, told, remedy)
 

@@ -32,11 +32,12 @@ def _gradient_error(device: str) -> float:
     from src.qlora.loading import guard_cpu_gradients
 
     torch.manual_seed(0)
-    options = {"bias": False, "quant_type": "nf4", "compute_dtype": torch.bfloat16}
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32  # what the profiles compute in there
+    options = {"bias": False, "quant_type": "nf4", "compute_dtype": dtype}
     layer = Linear4bit(256, 256, **options).to(device)
     guard_cpu_gradients(layer)
-    x = torch.randn(32, 256, device=device, dtype=torch.bfloat16)
-    plain = dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(torch.bfloat16)
+    x = torch.randn(32, 256, device=device, dtype=dtype)
+    plain = dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
     gradients = []
     for function in (layer, lambda inputs: inputs @ plain.T):
         inputs = x.clone().requires_grad_()
