@@ -145,7 +145,7 @@ def test_disk_of_a_hub_model_counts_its_download(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("free", "total", "status", "told"),
-    [(23, 23.5, "ok", ""), (5, 23.5, "error", "nvidia-smi"), (11, 11.5, "error", "GiB")],
+    [(23, 23.5, "ok", ""), (5, 23.5, "error", "nvidia-smi"), (9, 9.5, "error", "GiB")],
 )
 def test_vram_against_the_estimate(monkeypatch, free, total, status, told):
     facts = {"torch": "2.13.0", "cuda_build": "13.0", "cuda": True, "device": "GPU", "capability": [8, 9],

@@ -169,10 +169,10 @@ def test_numbers_that_state_a_setting():
     faq = DOCS["faq.md"]
     stated = re.search(r"두 프로파일 모두 r=(\d+), alpha=(\d+)", faq)
     assert {(p.lora_r, p.lora_alpha) for p in PROFILES.values()} == {tuple(map(int, stated.groups()))}
-    from src.qlora.memory import RESERVED_GIB, estimate_vram
+    from src.qlora.memory import needed_vram
 
     card = int(re.search(r"rtx4090 프로파일은 (\d+)GB 카드", faq)[1])
-    assert estimate_vram(PROFILES["rtx4090"])["total"] + RESERVED_GIB < card
+    assert needed_vram(PROFILES["rtx4090"])[1] < card
     assert "연산 능력 8.0 이상" in faq and "major < 8" in (ROOT / "src/classroom/preflight/gpu.py").read_text(
         encoding="utf-8"
     )
