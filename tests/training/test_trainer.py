@@ -16,7 +16,7 @@ from src.qlora.adapters import attach_adapter
 from src.qlora.configs import build_bnb_config
 from src.qlora.loading import load_base_model
 from src.raft.prompt import to_messages
-from src.training.build import build_trainer, loss_history, share_batch
+from src.training.build import _arguments, build_trainer, loss_history, share_batch
 from src.training.labels import IGNORE, tokenize_records
 from src.training.trainer import WorkshopTrainer
 
@@ -283,3 +283,19 @@ def test_processes_share_the_profiles_batch(size, accumulation, processes):
     assert own_size <= size
     if accumulation % processes == 0:
         assert (own_size, own_accumulation) == (size, accumulation // processes)
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu", "chosen"),
+    [
+        ("rtx4090", True, {"bf16": True, "fp16": False}),
+        ("t4", True, {"bf16": False, "fp16": True}),  # a card without bf16
+        ("t4", False, {"bf16": False, "fp16": False}),  # scaling the loss needs a GPU
+        ("tiny", False, {"bf16": False, "fp16": False}),
+    ],
+)
+def test_training_computes_in_the_profiles_type(monkeypatch, tmp_path, name, gpu, chosen):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("transformers.TrainingArguments", dict)
+    given = _arguments(PROFILES[name], tmp_path, 100, [])
+    assert {key: given[key] for key in chosen} == chosen
