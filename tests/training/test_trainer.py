@@ -297,5 +297,6 @@ def test_processes_share_the_profiles_batch(size, accumulation, processes):
 def test_training_computes_in_the_profiles_type(monkeypatch, tmp_path, name, gpu, chosen):
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
     monkeypatch.setattr("transformers.TrainingArguments", dict)
-    given = _arguments(PROFILES[name], tmp_path, 100, [])
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")  # set by what is called
+    given = _arguments(PROFILES[name], 100, tmp_path, [])
     assert {key: given[key] for key in chosen} == chosen
