@@ -15,7 +15,7 @@ endif
 include configs/environment.mk
 
 help:
-	@echo "make workshop  노트북 일곱 개를 실행합니다 (PROFILE=rtx4090, FROM=03, JOBS=1)"
+	@echo "make workshop  노트북 일곱 개를 실행합니다 (PROFILE=rtx4090 또는 t4, FROM=03, JOBS=1)"
 	@echo "make test      테스트를 모두 실행합니다"
 	@echo "make lab       JupyterLab을 엽니다"
 	@echo "make lint      코드와 노트북의 형식을 검사합니다"

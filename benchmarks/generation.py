@@ -21,6 +21,7 @@ from src.generation.generate import generate_answers
 from src.pipeline import load_clean_records, load_tuned_model
 from src.profiles import active_profile
 from src.qlora.loading import load_tokenizer
+from src.qlora.memory import answering_tokens
 from src.raft.prompt import to_messages
 
 PROMPTS, ROUNDS = 256, 3
@@ -66,9 +67,9 @@ def main() -> None:
     messages = [to_messages(record, with_answer=False) for record in records]
     tokenizer = load_tokenizer(profile)
     model = load_tuned_model(profile)
-    new, size, n = profile.max_new_tokens, profile.generation_batch_size, len(messages)
-    options = {"max_new_tokens": new, "batch_size": size}
-    generate_answers(model, tokenizer, messages[:size], **options)  # first calls are slow
+    new, budget, n = profile.max_new_tokens, answering_tokens(profile), len(messages)
+    options = {"max_new_tokens": new, "batch_tokens": budget}
+    generate_answers(model, tokenizer, messages[:4], **options)  # first calls are slow
     one_at_a_time(model, tokenizer, messages[:4], new)
     lines, ratios, alone, together = [], [], 0.0, 0.0
     for system, adapter in (("베이스", model.disable_adapter), ("튜닝한 모델", contextlib.nullcontext)):
@@ -82,8 +83,8 @@ def main() -> None:
         tokens = sum(len(ids) for ids in tokenizer(single, add_special_tokens=False)["input_ids"]) / n
         for label, seconds, answers in (
             ("프롬프트 하나씩", slow, single),
-            (f"길이순으로 {size}개씩", fast, batched),
-            (f"길이순으로 {size}개씩, 저장하면서", storing, first),
+            (f"길이순으로 {budget:,}토큰씩", fast, batched),
+            (f"길이순으로 {budget:,}토큰씩, 저장하면서", storing, first),
             ("저장된 답을 다시 읽기", reading, again),
         ):
             same = sum(left == right for left, right in zip(answers, single, strict=True))

@@ -20,7 +20,8 @@ from src.generation.generate import generate_base_and_tuned
 from src.profiles import Profile
 from src.qlora.adapters import attach_adapter, load_adapter
 from src.qlora.configs import build_bnb_config
-from src.qlora.loading import copy_licence, load_base_model, load_tokenizer
+from src.qlora.loading import copy_licence, free_memory, load_base_model, load_tokenizer
+from src.qlora.memory import answering_tokens
 from src.qlora.registry import model_spec
 from src.quality.cleaning import Finding, clean_records
 from src.raft.conversion import convert_to_raft
@@ -147,7 +148,10 @@ def train_adapter(
     )
     with PeakMemory() as peak:
         trainer.train(resume_from_checkpoint=resume)
-    return save_training(profile, trainer, tokenizer, output_dir, peak_memory_gib=peak.gib)
+    log = save_training(profile, trainer, tokenizer, output_dir, peak_memory_gib=peak.gib)
+    del trainer, model  # whoever loads next finds the card empty
+    free_memory()
+    return log
 
 
 def save_training(
@@ -205,7 +209,7 @@ def evaluate_adapter(
         records = pick(load_clean_records(profile)["test"], profile.max_test_records, profile.seed)
     model = model or load_tuned_model(profile)
     messages = [to_messages(record, with_answer=False) for record in records]
-    options = {"max_new_tokens": profile.max_new_tokens, "batch_size": profile.generation_batch_size}
+    options = {"max_new_tokens": profile.max_new_tokens, "batch_tokens": answering_tokens(profile)}
     base, tuned = generate_base_and_tuned(
         model, load_tokenizer(profile), messages, cache=profile.artifacts_dir, **options
     )

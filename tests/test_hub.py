@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 from local_hub import hub_env
 from stand_ins import E5, EXAONE, MARK
 
-from src.profiles import KORQUAD, PROFILES, REHEARSAL, ROOT
+from src.profiles import KORQUAD, PROFILES, REHEARSAL, ROOT, active_profile, remember_choice
 
 # Everything of the hub that a day opens, and what came.
 OPEN = """
@@ -71,9 +72,27 @@ def test_code_of_the_model_repository_is_not_run(home, hub):
     mark.unlink()
 
 
-def test_the_rehearsal_is_rtx4090_and_no_choice_of_a_learners():
+def test_the_rehearsal_is_rtx4090_scaled_in_one_place_and_no_choice_of_a_learners():
+    scaled = {"name", "hub_data", "max_new_tokens", "epochs", "learning_rate", "logging_steps", "eval_steps"}
+    scaled |= {
+        "max_validation_records",
+        "bleu_records",
+        "max_test_records",
+        "open_book_questions",
+        "bootstrap_samples",
+    }
+    both = asdict(REHEARSAL), asdict(PROFILES["rtx4090"])
+    assert {name for name, value in both[0].items() if value != both[1][name]} == scaled
+    assert REHEARSAL.hub_data == replace(KORQUAD, rows=REHEARSAL.hub_data.rows)
     assert REHEARSAL.name not in PROFILES
-    same = ("model", "embedder", "embedder_revision", "compute_dtype", "lora_r", "optim", "num_distractors")
-    lengths = ("max_context_tokens", "max_seq_length", "batch_size", "gradient_checkpointing")
-    for name in (*same, *lengths, "gradient_accumulation_steps", "data_files"):
-        assert getattr(REHEARSAL, name) == getattr(PROFILES["rtx4090"], name)
+    with pytest.raises(ValueError, match="tiny"):
+        remember_choice(REHEARSAL.name)
+
+
+def test_only_the_environment_leads_to_the_rehearsal(monkeypatch):
+    monkeypatch.setenv("WORKSHOP_PROFILE", REHEARSAL.name)
+    assert active_profile() is REHEARSAL
+    monkeypatch.setenv("WORKSHOP_PROFILE", "rehearsals")
+    with pytest.raises(ValueError) as refused:
+        active_profile()
+    assert REHEARSAL.name not in str(refused.value).partition("WORKSHOP_PROFILE")[2]

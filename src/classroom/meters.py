@@ -21,14 +21,16 @@ class TensorBytes(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given: set[int] = set()
+        tree_map_only(torch.Tensor, lambda t: given.add(t.untyped_storage()._cdata), (args, kwargs))
         result = func(*args, **(kwargs or {}))
-        tree_map_only(torch.Tensor, self._count, result)
+        tree_map_only(torch.Tensor, lambda t: self._count(t, given), result)
         return result
 
-    def _count(self, tensor: torch.Tensor) -> None:
+    def _count(self, tensor: torch.Tensor, given: set[int]) -> None:
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
-        if key not in self._known:
+        if key not in self._known and key not in given:  # a view of what was there before is nothing new
             if self.held + size > self.capacity:
                 asked = f"Tried to allocate {size / 2**20:.2f} MiB. (연습용 카드)"
                 raise torch.OutOfMemoryError(f"CUDA out of memory. {asked}")

@@ -8,12 +8,17 @@ an answer is found by the hash of its prompt's token ids, which hold tokenizer, 
 import hashlib
 import json
 import re
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from src.data.files import append_jsonl, read_jsonl
 from src.data.text import fingerprint
+
+_HASHED: weakref.WeakKeyDictionary = (
+    weakref.WeakKeyDictionary()
+)  # a model to what its weights were, and their hash
 
 
 def model_identity(model: Any) -> dict[str, str | None]:
@@ -23,21 +28,35 @@ def model_identity(model: Any) -> dict[str, str | None]:
     ``adapter`` the active adapter's weights and scaling, None while it is switched off. Weights, not file names: what
     was trained on, or loaded from another folder under the same name, is another model.
     """
-    state = model.state_dict()
-    adapter = _adapter_weights(model, state)
-    base = {  # by the names they have before PEFT wraps the model
-        re.sub(r"^base_model\.model\.|\.(?:base_layer|original_module)(?=\.)", "", name): tensor
-        for name, tensor in state.items()
-        if ".lora_" not in name and ".modules_to_save." not in name
-    }
+    adapter = _adapter_weights(model)
     return {
         "model": str(getattr(model.config, "_name_or_path", "")),
-        "base": _hash_tensors(base),
+        "base": _base_hash(model),
         "adapter": _hash_tensors(*adapter) if adapter else None,
     }
 
 
-def _adapter_weights(model: Any, state: Mapping[str, Any]) -> tuple[dict[str, Any], str] | None:
+def _of_adapter(name: str) -> bool:
+    return ".lora_" in name or ".modules_to_save." in name
+
+
+def _base_hash(model: Any) -> str:
+    """Of all weights outside the adapter; counted once a model (seconds where there are billions) and again only when
+    a weight is another tensor, or has been written to since."""
+    whole = model.get_base_model() if hasattr(model, "peft_config") else model
+    weights = [(name, p) for name, p in model.named_parameters() if not _of_adapter(name)]
+    now = [(id(p), p.data_ptr(), p._version) for _, p in weights]
+    if whole not in _HASHED or _HASHED[whole][0] != now:
+        base = {  # by the names they have before PEFT wraps the model
+            re.sub(r"^base_model\.model\.|\.(?:base_layer|original_module)(?=\.)", "", name): tensor
+            for name, tensor in model.state_dict().items()
+            if not _of_adapter(name)
+        }
+        _HASHED[whole] = now, _hash_tensors(base)
+    return _HASHED[whole][1]
+
+
+def _adapter_weights(model: Any) -> tuple[dict[str, Any], str] | None:
     """Weights of the active adapters and the factors they are multiplied with; None without one switched on."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -51,8 +70,8 @@ def _adapter_weights(model: Any, state: Mapping[str, Any]) -> tuple[dict[str, An
     ]
     weights = {
         name: tensor
-        for name, tensor in state.items()
-        if (".lora_" in name or ".modules_to_save." in name) and active & set(name.split("."))
+        for name, tensor in model.named_parameters()
+        if _of_adapter(name) and active & set(name.split("."))
     }
     return weights, json.dumps(factors)
 

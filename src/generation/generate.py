@@ -3,14 +3,19 @@
 import copy
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from src.data.text import fingerprint
 from src.generation.answer_cache import AnswerCache, model_identity
 from src.qlora.adapters import evaluation_mode
+from src.qlora.fitting import explain_answering, memory_advice
 from src.raft.prompt import render_chat
 
+BATCH_TOKENS = (
+    8192  # of a batch, prompts and answers together, where nobody says (``qlora.answering_tokens`` does)
+)
 SPLIT_ABOVE = 8  # rows; taking some away from fewer saves less than starting again costs
 Messages = Sequence[dict]  # [{"role": …, "content": …}, …] without the answer
 
@@ -21,7 +26,7 @@ def generate_answers(
     messages: Sequence[Messages],
     *,
     max_new_tokens: int,
-    batch_size: int = 32,
+    batch_tokens: int = BATCH_TOKENS,
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
@@ -35,14 +40,16 @@ def generate_answers(
     at that temperature from the smallest set of likeliest tokens that holds ``top_p`` of the probability (Holtzman et
     al. 2020, arXiv 1904.09751), seeded, equal prompts apart, the program's other random numbers left alone.
 
-    Prompts of like length share a batch, padded on the left. An answer ends at EOS or after ``max_new_tokens`` tokens;
-    special tokens are dropped. The model's training or evaluation mode is left as it was.
+    Prompts of like length share a batch, padded on the left: as many as ``batch_tokens`` holds with their answers, so
+    that a batch of long ones needs no more memory than one of short ones. An answer ends at EOS or after
+    ``max_new_tokens`` tokens; special tokens are dropped. The model's training or evaluation mode is left as it was.
 
     ``cache`` is a folder: answers found there (same weights, adapter, prompt and settings, ``answer_cache.py``) are not
     made again, new ones are added after each batch: an interrupted run goes on. ``progress``: a bar with ``label``.
 
     Raises:
         ValueError: a temperature below 0, a ``top_p`` outside (0, 1], or a prompt that the model has no room for.
+        OutOfMemory: a batch does not fit; the message says how large it was. Kept answers stay.
     """
     import torch
     from tqdm.auto import tqdm
@@ -66,27 +73,43 @@ def generate_answers(
     config = _generation_config(model, tokenizer, max_new_tokens, temperature, top_p)
     settings = {"max_new_tokens": max_new_tokens, "stop": config.eos_token_id, "temperature": temperature}
     if temperature > 0:  # only then does an answer depend on what stands beside it
-        settings |= {"top_p": top_p, "seed": seed, "batch_size": batch_size, "prompts": fingerprint(keys)}
+        settings |= {"top_p": top_p, "seed": seed, "batch_tokens": batch_tokens, "prompts": fingerprint(keys)}
     store = AnswerCache(cache, model_identity(model) | settings) if cache is not None and ids else None
     known = dict(store.answers) if store else {}
 
     # Batches are cut from all prompts, known or not: a resumed run has the batches of an uninterrupted one. The
     # longest come first: if memory does not suffice, it shows in the first batch.
     order = sorted(asked, key=lambda key: -len(asked[key]))
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches = _batches(order, [len(asked[key]) + max_new_tokens for key in order], batch_tokens)
     with evaluation_mode(model), tqdm(total=len(order), desc=label, unit="개", disable=not progress) as bar:
         for number, batch in enumerate(batches):
             if not all(key in known for key in batch):
                 with torch.random.fork_rng(enabled=temperature > 0):
                     if temperature > 0:
                         torch.manual_seed(seed * 1_000_003 + number)
-                    answers = _generate_batch(model, tokenizer, [asked[key] for key in batch], config)
+                    prompts_now = [asked[key] for key in batch]
+                    with memory_advice(partial(explain_answering, prompts_now, max_new_tokens, batch_tokens)):
+                        answers = _generate_batch(model, tokenizer, prompts_now, config)
                 new = dict(zip(batch, answers, strict=True))
                 known = new | known
                 if store:
                     store.add(new)
             bar.update(len(batch))
     return [known[key] for key in keys]
+
+
+def _batches(order: Sequence[str], lengths: Sequence[int], batch_tokens: int) -> list[list[str]]:
+    """``order`` cut where rows × ``lengths`` (tokens of prompt and answer, falling) would exceed ``batch_tokens``; at
+    least one row a batch. The longest row is the first: it is what the others are padded to."""
+    batches: list[list[str]] = []
+    room = 0
+    for key, length in zip(order, lengths, strict=True):
+        if not room:
+            batches.append([])
+            room = max(1, batch_tokens // length)
+        batches[-1].append(key)
+        room -= 1
+    return batches
 
 
 def generate_base_and_tuned(

@@ -61,7 +61,8 @@ def check_access(item: HubItem) -> None:
     Raises:
         HubError: it is not, or no hub answered within ``SECONDS``.
     """
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError
 
     if constants.is_offline_mode():
         raise HubError(
@@ -70,9 +71,12 @@ def check_access(item: HubItem) -> None:
         )
 
     def ask() -> None:
-        api = HfApi()
-        api.repo_info(item.repo, repo_type=item.repo_type, revision=item.revision, timeout=SECONDS)
-        api.auth_check(item.repo, repo_type=item.repo_type)
+        which = {"repo_type": item.repo_type, "revision": item.revision}
+        HfApi().repo_info(item.repo, **which, timeout=SECONDS)
+        try:  # of a gated repository everybody may read the facts, but not a file
+            get_hf_file_metadata(hf_hub_url(item.repo, "README.md", **which), timeout=SECONDS)
+        except EntryNotFoundError:
+            pass
 
     try:
         with _silent():

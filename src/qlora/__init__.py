@@ -14,6 +14,15 @@ from src.qlora.adapters import (
 )
 from src.qlora.configs import build_bnb_config, build_lora_config
 from src.qlora.fitting import fit_settings
-from src.qlora.loading import guard_cpu_gradients, load_base_model, load_tokenizer
-from src.qlora.memory import RESERVED_GIB, TERMS, estimate_vram, lora_parameter_count, model_table
+from src.qlora.loading import free_memory, guard_cpu_gradients, load_base_model, load_tokenizer
+from src.qlora.memory import (
+    PHASES,
+    RESERVED_GIB,
+    TERMS,
+    answering_tokens,
+    estimate_vram,
+    lora_parameter_count,
+    model_table,
+    needed_vram,
+)
 from src.qlora.registry import MODELS, hub_items, model_shape, model_spec

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from src.profiles import Profile
 from src.qlora.configs import build_bnb_config, build_lora_config
-from src.qlora.loading import load_base_model
+from src.qlora.loading import free_memory, load_base_model
+from src.qlora.memory import GIB, PHASES, estimate_vram
 from src.qlora.registry import model_shape, model_spec
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 def attach_adapter(
     model: PreTrainedModel, profile: Profile, lora_config: LoraConfig | None = None
 ) -> PeftModel:
-    """Freeze ``model`` and put a fresh, seeded adapter on it; only the adapter can be trained.
+    """Freeze ``model`` and put a fresh, seeded adapter on it; only the adapter, in fp32, can be trained.
 
-    Norms, embeddings and head of a 4-bit base become fp32 first. Activations are recomputed in the backward pass when
-    ``profile.gradient_checkpointing`` says so.
+    Norms, embeddings and head stay in the profile's ``compute_dtype``: PEFT's ``prepare_model_for_kbit_training`` would
+    make them fp32, and with them every activation between two layers and the cache of keys and values. Activations
+    are recomputed in the backward pass when ``profile.gradient_checkpointing`` says so.
 
     Raises:
         ValueError: a target names no linear layer of this model (PEFT complains only when none of them does), or the
@@ -41,19 +43,19 @@ def attach_adapter(
         )
     lora_config = lora_config or build_lora_config(profile)
     _check_targets(model, lora_config)
-    model = _prepare(model)
     if profile.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    _hush_peft()
     set_seed(profile.seed)  # A is drawn at random, B starts at zero: the first output is the base's
     return get_peft_model(model, lora_config)
 
 
 def load_adapter(model: PreTrainedModel, adapter_dir: str | Path) -> PeftModel:
-    """A saved adapter on a freshly loaded base, for answering; a 4-bit base is prepared as in training, so that the
-    logits equal those of the model that was trained."""
+    """A saved adapter on a freshly loaded base, for answering; the logits equal those of the model that was trained."""
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(_prepare(model), str(adapter_dir)).eval()
+    _hush_peft()
+    return PeftModel.from_pretrained(model, str(adapter_dir)).eval()
 
 
 def merge_adapter(base_model_16bit: PreTrainedModel, adapter_dir: str | Path) -> PreTrainedModel:
@@ -83,59 +85,79 @@ def adapter_parity(
       be used (``merge_adapter`` refuses it).
 
     ``input_ids`` is (batch, length) without padding. Columns: ``logit_difference``'s. One base is in memory at a time,
-    in fp32 below 2 B parameters, in bf16 above, where ``merge`` shows bf16's rounding.
+    and of the logits the two that are compared; in fp32 below 2 B parameters, above in the profile's ``compute_dtype``,
+    where ``merge`` shows its rounding. A 16-bit base that the card has no room for is computed on the CPU, and said so.
     """
     import pandas as pd
-    import torch
 
-    def base(quantized: bool) -> PreTrainedModel:
-        if quantized:
-            return load_base_model(profile, quantization_config=build_bnb_config(profile))
-        model = load_base_model(profile)
-        return model.float() if model_shape(model_spec(profile)).parameters < 2e9 else model
-
-    in_memory = logits_of(trained, input_ids) if trained is not None else None
-    model = load_adapter(base(quantized=True), adapter_dir)
+    rows = {}
+    trained_logits = logits_of(trained, input_ids) if trained is not None else None
+    base = load_base_model(profile, quantization_config=build_bnb_config(profile))
+    model = load_adapter(base, adapter_dir)
     on_nf4 = logits_of(model, input_ids)
+    if trained_logits is not None:
+        rows["reload"] = logit_difference(trained_logits, on_nf4)
+        del trained_logits
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Merge lora module to 4-bit")
-        into_nf4 = logits_of(model.merge_and_unload(), input_ids)
-    del model
-    model = load_adapter(base(quantized=False), adapter_dir)
+        model = model.merge_and_unload()
+    warned = logit_difference(on_nf4, logits_of(model, input_ids))
+    del base, model  # before the base in 16 bit comes
+
+    model = load_adapter(_full_base(profile, input_ids), adapter_dir)
     on_full = logits_of(model, input_ids)
-    into_full = logits_of(model.merge_and_unload(safe_merge=True), input_ids)
+    quantization = logit_difference(on_full, on_nf4)
+    del on_nf4
+    rows["merge"] = logit_difference(on_full, logits_of(model.merge_and_unload(safe_merge=True), input_ids))
     del model
-    torch.cuda.empty_cache()
-    pairs = {
-        "reload": (in_memory, on_nf4),
-        "merge": (on_full, into_full),
-        "quantization": (on_full, on_nf4),
-        "merge_4bit": (on_nf4, into_nf4),
-    }
-    if trained is None:
-        del pairs["reload"]
-    return pd.DataFrame({name: logit_difference(*pair) for name, pair in pairs.items()}).T
+    free_memory()
+    return pd.DataFrame(rows | {"quantization": quantization, "merge_4bit": warned}).T
+
+
+def _full_base(profile: Profile, input_ids: torch.Tensor) -> PreTrainedModel:
+    """The base without quantization, for a comparison: on the card where that has room for it, else on the CPU."""
+    import torch
+
+    on_cpu = not torch.cuda.is_available()
+    if not on_cpu:
+        free_memory()
+        need = estimate_vram(profile, "parity", seq_length=input_ids.shape[1])
+        free = torch.cuda.mem_get_info()[0] / GIB
+        if on_cpu := need["total"] > free:
+            print(
+                f"{PHASES['parity']}에는 약 {need['total']:.1f} GiB가 드는데 GPU에 {free:.1f} GiB가 비어 있어, "
+                "이 비교만 CPU에서 계산합니다(몇 분 걸립니다)."
+            )
+    model = load_base_model(profile, on_cpu=on_cpu)
+    return model.float() if model_shape(model_spec(profile)).parameters < 2e9 else model
 
 
 def logits_of(model: PreTrainedModel | PeftModel, input_ids: torch.Tensor) -> torch.Tensor:
-    """(batch, length, vocabulary) logits in fp32 on the CPU, in evaluation mode, which is undone afterwards.
+    """(batch, length, vocabulary) logits on the CPU, row by row as ``evaluation_mode`` computes them, in the model's type.
 
     After training, accelerate leaves its bf16 autocast around the model's forward; the model's own forward is used.
     """
+    import torch
+
     with evaluation_mode(model):
         forward = model.__dict__.get("_original_forward", model)
-        return forward(input_ids=input_ids.to(model.device)).logits.float().cpu()
+        rows = (
+            forward(input_ids=row[None].to(model.device), use_cache=False).logits.cpu() for row in input_ids
+        )
+        return torch.cat(list(rows))
 
 
 @contextmanager
 def evaluation_mode(model: PreTrainedModel | PeftModel) -> Iterator[None]:
-    """No dropout and no gradients within; the model's mode is as before after it."""
+    """No dropout and no gradients within, and autocast as in training: a model in 16 bit computes, and keeps its cache
+    of keys and values, in that type, the fp32 adapter included. The model's mode is as before after it."""
     import torch
 
     was_training = model.training
+    half = model.dtype if model.dtype in (torch.bfloat16, torch.float16) else None
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(model.device.type, half, enabled=half is not None):
             yield
     finally:
         model.train(was_training)
@@ -143,11 +165,23 @@ def evaluation_mode(model: PreTrainedModel | PeftModel) -> Iterator[None]:
 
 def logit_difference(first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
     """Of two equally shaped logits: ``max_difference`` (the largest absolute one), ``relative_error`` (norm of the
-    difference over norm of the first), ``same_token`` (share of positions with the same most likely token, 0-1)."""
+    difference over norm of the first), ``same_token`` (share of positions with the same most likely token, 0-1).
+
+    Row by row: a vocabulary of 100,000 makes the fp32 difference of a whole batch as large as a model's layer.
+    """
+    import torch
+
+    largest, errors, norms, same = [], [], [], []
+    for a, b in zip(first, second, strict=True):
+        error = a.float() - b.float()
+        largest.append(error.abs().max())
+        errors.append(error.norm())
+        norms.append(a.float().norm())
+        same.append((a.argmax(-1) == b.argmax(-1)).float().mean())
     return {
-        "max_difference": (first - second).abs().max().item(),
-        "relative_error": ((first - second).norm() / first.norm()).item(),
-        "same_token": (first.argmax(-1) == second.argmax(-1)).float().mean().item(),
+        "max_difference": max(largest).item(),
+        "relative_error": (torch.stack(errors).norm() / torch.stack(norms).norm()).item(),
+        "same_token": torch.stack(same).mean().item(),
     }
 
 
@@ -162,15 +196,9 @@ def trainable_parameters(model) -> tuple[int, int]:
     return trainable, total
 
 
-def _prepare(model: PreTrainedModel) -> PreTrainedModel:
-    """A 4-bit base ready for an adapter, any other as it is."""
-    from peft import prepare_model_for_kbit_training
-
-    # PEFT 0.21 still asks transformers by a name that 5.x renamed: nothing a learner can act on.
+def _hush_peft() -> None:
+    """PEFT 0.21 still asks transformers by a name that 5.x renamed: nothing a learner can act on."""
     warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
-    if not getattr(model, "is_loaded_in_4bit", False):
-        return model
-    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
 
 
 def _check_targets(model: PreTrainedModel, lora_config: LoraConfig) -> None:

@@ -1,20 +1,43 @@
 """Settings for a card, and what to change when its memory runs out."""
 
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from src.profiles import Profile
-from src.qlora.memory import GIB, RESERVED_GIB, TERMS, estimate_vram
+from src.qlora.memory import GIB, PHASES, RESERVED_GIB, TERMS, estimate_vram, needed_vram
 from src.qlora.registry import MODELS, model_shape, model_spec
 
 SHORTEST = 1024  # tokens; below this too little room is left for documents, and a smaller model serves better
 
 
 class OutOfMemory(RuntimeError):
-    """Training needed more memory than there is; the message has this run's numbers and what helps most."""
+    """A phase of the day needed more memory than there is; the message names it, its numbers and what helps most."""
+
+
+@contextmanager
+def memory_advice(explain: Callable[[BaseException], str]) -> Iterator[None]:
+    """Out of memory within becomes ``OutOfMemory`` with the text that ``explain`` makes of it, and what the failed step
+    held is freed."""
+    import torch
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    from src.qlora.loading import free_memory
+
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or should_reduce_batch_size(error)
+        if isinstance(error, OutOfMemory) or not known:  # explained already by the phase within
+            raise
+        traceback.clear_frames(error.__traceback__)  # they hold the step's activations
+        free_memory()
+        raise OutOfMemory(explain(error)) from error
 
 
 def fit_settings(profile: Profile, gib: float) -> tuple[Profile, list[str]]:
-    """``profile`` changed as little as it takes to train on a card with ``gib`` GiB, and Korean lines that say how.
+    """``profile`` changed as little as it takes to spend the day on a card with ``gib`` GiB, and Korean lines that say how.
 
     In this order, stopping as soon as the estimate leaves ``RESERVED_GIB`` free: gradient checkpointing and an
     8-bit optimizer; a smaller batch, accumulated to the same effective batch; a shorter length (the RAFT context
@@ -27,10 +50,11 @@ def fit_settings(profile: Profile, gib: float) -> tuple[Profile, list[str]]:
     budget = gib - RESERVED_GIB
     for key in (profile.model, *_smaller_models(profile)):
         for candidate in _ladder(replace(profile, model=key)):
-            total = estimate_vram(candidate)["total"]
+            phase, need = needed_vram(candidate)
+            total = need - RESERVED_GIB
             if total <= budget:
                 verdict = (
-                    f"어림한 최대 사용량은 {total:.1f} GiB이고, {gib:g} GiB 가운데 {gib - total:.1f} GiB가 남습니다"
+                    f"어림한 최대 사용량은 {total:.1f} GiB({phase})이고, {gib:g} GiB 가운데 {gib - total:.1f} GiB가 남습니다"
                     f"(CUDA의 몫으로 {RESERVED_GIB:g} GiB를 비워 둡니다)."
                 )
                 return candidate, [*_changes(profile, candidate), verdict]
@@ -40,37 +64,63 @@ def fit_settings(profile: Profile, gib: float) -> tuple[Profile, list[str]]:
 
 
 def explain_out_of_memory(profile: Profile, error: BaseException) -> str:
-    """Korean advice after an out-of-memory error in training: this run's numbers, and the change that helps most.
+    """Korean advice after out of memory in training: this run's numbers, and the change that helps most.
 
     Changes are ordered by what they save in the estimate; those that alter what is learned come last and are
     marked. Nothing is changed here, and every proposal keeps batch × accumulation.
     """
-    import torch
-
     terms = estimate_vram(profile)
-    largest = sorted(TERMS, key=lambda name: -terms[name])[:3]
+    largest = sorted(terms.keys() - {"total"}, key=lambda name: -terms[name])[:3]
     lines = [
-        "메모리가 모자라 학습을 멈췄습니다.",
+        f"메모리가 모자라 {PHASES['training']}을 멈췄습니다.",
         f"- 이 설정: {model_spec(profile).source}, 배치 {profile.batch_size} × 누적 "
         f"{profile.gradient_accumulation_steps}, 길이 {profile.max_seq_length}토큰",
         f"- 어림한 최대 사용량: {terms['total']:.2f} GiB("
         + ", ".join(f"{TERMS[name]} {terms[name]:.2f}" for name in largest)
         + f" 등)에 CUDA의 몫 약 {RESERVED_GIB:g} GiB가 더 듭니다.",
+        *_card(),
     ]
-    if torch.cuda.is_available():
-        free, size = torch.cuda.mem_get_info()
-        lines.append(
-            f"- 이 GPU: 전체 {size / GIB:.1f} GiB, 지금 비어 있는 메모리 {free / GIB:.1f} GiB, "
-            f"이 프로세스의 최대 할당 {torch.cuda.max_memory_allocated() / GIB:.1f} GiB"
-        )
     for rank, (total, text) in enumerate(_remedies(profile), 1):
         lines += ["도움이 큰 순서로:"] if rank == 1 else []
         lines.append(f"{rank}. {text} (어림 {terms['total']:.2f} → {total:.2f} GiB)")
-    lines += [
-        "설정은 자동으로 바꾸지 않았습니다. 고친 뒤에는 커널을 다시 시작해 남은 메모리부터 비워 주세요.",
-        f"원래 오류: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}",
+    lines.append(
+        "설정은 자동으로 바꾸지 않았습니다. 고친 뒤에는 커널을 다시 시작해 남은 메모리부터 비워 주세요."
+    )
+    return "\n".join([*lines, _first_line(error)])
+
+
+def explain_answering(prompts: Sequence[Sequence[int]], new: int, budget: int, error: BaseException) -> str:
+    """Korean advice after out of memory in answering: the batch (token ids of its ``prompts``, ``new`` tokens each) and
+    the ``budget`` of tokens that made it so large."""
+    longest = max(map(len, prompts)) + new
+    lines = [
+        f"메모리가 모자라 {PHASES['answering']}를 멈췄습니다. 학습이 아니므로 batch_size를 바꿀 일이 아닙니다.",
+        f"- 이 배치: 질문 {len(prompts)}개 × 가장 긴 {longest:,}토큰(프롬프트와 답) = {len(prompts) * longest:,}토큰, "
+        f"한도(batch_tokens) {budget:,}토큰",
+        *_card(),
+        f"batch_tokens를 {max(longest, budget // 2):,}로 줄여 다시 실행해 주세요. 답은 같고, 저장한 답은 다시 만들지 않습니다."
+        if len(prompts) > 1
+        else "질문 하나도 들어가지 않습니다. 다른 모델이나 프로그램이 GPU를 쓰고 있지 않은지 보고, 커널을 다시 시작하거나 문서를 줄여 주세요.",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, _first_line(error)])
+
+
+def _card() -> list[str]:
+    """What the GPU says of itself, where there is one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    free, size = torch.cuda.mem_get_info()
+    peak = torch.cuda.max_memory_allocated() / GIB
+    return [
+        f"- 이 GPU: 전체 {size / GIB:.1f} GiB, 지금 비어 있는 메모리 {free / GIB:.1f} GiB, "
+        f"이 프로세스의 최대 할당 {peak:.1f} GiB"
+    ]
+
+
+def _first_line(error: BaseException) -> str:
+    return f"원래 오류: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
 
 
 def _batches(profile: Profile) -> list[Profile]:
@@ -82,7 +132,6 @@ def _batches(profile: Profile) -> list[Profile]:
             batch_size=size,
             gradient_accumulation_steps=product // size,
             eval_batch_size=max(1, profile.eval_batch_size * size // profile.batch_size),
-            generation_batch_size=max(1, profile.generation_batch_size * size // profile.batch_size),
         )
         for size in range(profile.batch_size, 0, -1)
         if product % size == 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
-# Everything is loaded from a folder, so that no library asks the hub (src/hub.py does), and no remote code is run.
+# Everything is loaded from a folder, so that no library asks the hub (src.hub does), and no remote code is run.
 LOCAL = {"local_files_only": True, "trust_remote_code": False}  # False: not even asked about
 EXAONE3_CONFIG = {
     "num_layers": "num_hidden_layers",
@@ -34,15 +34,16 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
         ValueError: it has no pad token of its own. Reusing EOS would hide EOS from the loss in common collators.
         HubError: the model is not in the cache and cannot be had from the hub.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
     spec = model_spec(profile)
     _show_licence(spec)
+    folder = model_folder(spec)  # before the imports, which take longer than to say that there is no hub
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
     # A 3.x folder names remote code, about which AutoTokenizer asks on the console, and a GPT-2 class that would
     # replace what tokenizer.json says about splitting words. The file itself is all that is needed.
     kind = AutoTokenizer if spec.key_mapping is None else PreTrainedTokenizerFast
     # A clean-up for WordPiece that some folders ask for: a BPE tokenizer ignores it, with a warning at each decoding.
-    tokenizer = kind.from_pretrained(model_folder(spec), **LOCAL, clean_up_tokenization_spaces=False)
+    tokenizer = kind.from_pretrained(folder, **LOCAL, clean_up_tokenization_spaces=False)
     _show_revision(spec)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise ValueError(
@@ -53,26 +54,29 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
 
 
 def load_base_model(
-    profile: Profile, *, quantization_config: BitsAndBytesConfig | None = None
+    profile: Profile, *, quantization_config: BitsAndBytesConfig | None = None, on_cpu: bool = False
 ) -> PreTrainedModel:
     """The base model in the profile's ``compute_dtype``, or in 4 bit with ``quantization_config=build_bnb_config(profile)``.
 
-    It lies on this process's GPU when there is one, else on the CPU. Remote code is never run.
+    It lies on this process's GPU when there is one, else, or ``on_cpu``, on the CPU. What nobody uses any more is freed
+    first (``free_memory``). Remote code is never run.
 
     Raises:
         HubError: the model is not in the cache and cannot be had from the hub.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, LlamaForCausalLM
-
     spec = model_spec(profile)
     _show_licence(spec)
     folder = model_folder(spec)
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaForCausalLM
+
+    free_memory()
+    cuda = torch.cuda.is_available() and not on_cpu
     options = {
         **LOCAL,
         "dtype": getattr(torch, profile.compute_dtype),
         # One process a GPU under `accelerate launch`: each loads onto its own.
-        "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"},
+        "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if cuda else "cpu"},
         "quantization_config": quantization_config,
     }
     if spec.key_mapping is None:
@@ -85,9 +89,19 @@ def load_base_model(
         # save_pretrained would undo the renames beside a Llama config.json, and such a folder (a merged model,
         # say) reloads with random weights and no error. Forgotten, the Llama names are what is saved.
         model._weight_conversions = None
+        # PEFT reads the named folder's config.json as Llama's at every save, and transformers warns about it.
+        model.name_or_path = ""
     _show_revision(spec)
     guard_cpu_gradients(model)
     return model.eval()
+
+
+def free_memory() -> None:
+    """Free what no variable holds any more: Trainer, accelerate and the model refer to each other, so that Python alone
+    frees them late, and torch keeps their blocks on the card for itself."""
+    from accelerate.utils.memory import clear_device_cache
+
+    clear_device_cache(garbage_collection=True)
 
 
 def guard_cpu_gradients(model) -> int:

@@ -101,8 +101,9 @@ def _refuse_unfit(folder: Path, repo_id: str, base: str, every: Mapping[str, Pat
         f"{', '.join(leaking)}에 허브 토큰처럼 보이는 글이 있습니다. 지우고 그 토큰은 폐기해 주세요.": leaking,
         f"EXAONE에서 나온 모델의 이름은 EXAONE으로 시작해야 합니다. 예: {example}": exaone
         and not name.startswith("EXAONE"),
-        "EXAONE의 라이선스는 사본이 가중치를 따라다니기를 요구합니다. 베이스 모델 저장소의 LICENSE 파일을 어댑터 폴더에 "
-        "넣어 주세요.": exaone and not any(file.upper().startswith("LICENSE") for file in every),
+        "EXAONE의 라이선스는 사본이 가중치를 따라다니기를 요구합니다. 모델과 함께 받은 LICENSE가 어댑터 폴더에 없습니다. "
+        f"터미널에서 받아 주세요: hf download {base} LICENSE --local-dir {folder}": exaone
+        and not any(file.upper().startswith("LICENSE") for file in every),
     }
     for reason, found in reasons.items():
         if found:

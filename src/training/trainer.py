@@ -6,15 +6,14 @@ of Trainer's inner methods; tests kill, resume and compare real runs, so a chang
 
 import json
 import shutil
-import traceback
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
-from accelerate.utils.memory import should_reduce_batch_size
 from safetensors.torch import load_file, save_file
 from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -23,7 +22,8 @@ from transformers.trainer_utils import EvalLoopOutput, TrainOutput, rotate_check
 from src.data.text import fingerprint
 from src.generation.generate import generate_answers
 from src.profiles import Profile
-from src.qlora.fitting import OutOfMemory, explain_out_of_memory
+from src.qlora.fitting import explain_out_of_memory, memory_advice
+from src.qlora.memory import answering_tokens
 from src.raft.prompt import to_messages
 from src.scoring.bleu import compute_bleu
 from src.training.checkpoints import STATE, checkpoint_problem, last_complete, seal
@@ -60,16 +60,8 @@ class WorkshopTrainer(Trainer):
             # Saved at the last step, or where it stopped early: Trainer itself would take one more step.
             self._ended = state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
             self._order = load_file(checkpoint / ORDER)["random_state"]
-        try:
+        with memory_advice(partial(explain_out_of_memory, self.profile)):
             return super().train(resume_from_checkpoint=str(checkpoint) if checkpoint else None, **kwargs)
-        except (RuntimeError, MemoryError) as error:
-            if not (
-                isinstance(error, (MemoryError, torch.OutOfMemoryError)) or should_reduce_batch_size(error)
-            ):
-                raise
-            traceback.clear_frames(error.__traceback__)  # they hold the step's activations
-            torch.cuda.empty_cache()
-            raise OutOfMemory(explain_out_of_memory(self.profile, error)) from error
 
     def run_fingerprint(self) -> str:
         """What a checkpoint must agree with to be resumed: data in its order, model, adapter, settings, versions."""
@@ -164,7 +156,7 @@ class WorkshopTrainer(Trainer):
                     self.processing_class,
                     [to_messages(record, with_answer=False) for record in self.bleu_records],
                     max_new_tokens=self.profile.max_new_tokens,
-                    batch_size=self.profile.generation_batch_size,
+                    batch_tokens=answering_tokens(self.profile),
                 )
             )
             references = [to_messages(record)[-1]["content"] for record in self.bleu_records]

@@ -21,7 +21,7 @@ from src.qlora.configs import build_bnb_config
 from src.qlora.loading import load_base_model
 from src.raft.prompt import to_messages
 
-OPTIONS = {"max_new_tokens": 6, "batch_size": 4}
+OPTIONS = {"max_new_tokens": 6, "batch_tokens": 640}  # cuts the sixteen into 4, 4, 5 and 3
 
 
 @pytest.fixture
@@ -64,7 +64,9 @@ def test_second_look_generates_nothing(tuned, tokenizer, prompts, tmp_path, monk
     counted.prompts.clear()
     assert generate_base_and_tuned(tuned, tokenizer, prompts, cache=tmp_path, **OPTIONS) == expected
     # Another order, a part of the questions, another batch size: the same answers.
-    some = generate_answers(tuned, tokenizer, prompts[9:2:-1], max_new_tokens=6, batch_size=3, cache=tmp_path)
+    some = generate_answers(
+        tuned, tokenizer, prompts[9:2:-1], max_new_tokens=6, batch_tokens=480, cache=tmp_path
+    )
     assert some == expected[1][9:2:-1]
     assert counted.prompts == []
     assert len(list(tmp_path.glob("generations-*.jsonl"))) == 2
@@ -153,6 +155,25 @@ def test_base_is_the_same_with_and_without_an_adapter_and_not_in_4_bit(tiny_prof
     assert model_identity(wrapped) == attached
 
 
+def test_a_base_is_hashed_once_and_again_when_it_was_written_to(tuned, monkeypatch):
+    from src.generation import answer_cache
+
+    hashed, count = [], answer_cache._hash_tensors
+    monkeypatch.setattr(
+        answer_cache,
+        "_hash_tensors",
+        lambda tensors, *extra: hashed.append(len(tensors)) or count(tensors, *extra),
+    )
+    first = model_identity(tuned)
+    with tuned.disable_adapter():
+        assert model_identity(tuned) == {**first, "adapter": None}
+    assert model_identity(tuned) == first
+    assert hashed[0] not in hashed[1:]  # the base, then the adapter twice
+    with torch.no_grad():
+        tuned.get_base_model().model.layers[0].mlp.up_proj.base_layer.weight[0, 0] += 1
+    assert model_identity(tuned)["base"] != first["base"]
+
+
 def test_torn_and_foreign_lines_are_not_trusted(tmp_path):
     cache = AnswerCache(tmp_path, {"model": "가"})
     cache.add({"p1": "하나", "p2": "두\n줄\u2028"})
@@ -186,7 +207,7 @@ def killed_at_third(**inputs):
     return generate(**inputs)
 model.generate = killed_at_third
 generate_answers(
-    model, AutoTokenizer.from_pretrained(folder), prompts, max_new_tokens=6, batch_size=4, cache=cache
+    model, AutoTokenizer.from_pretrained(folder), prompts, max_new_tokens=6, batch_tokens=640, cache=cache
 )
 """
 
@@ -209,7 +230,7 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_table(
         file.write(path.read_bytes().splitlines()[-1][:40])
     counted = Counted(model, monkeypatch)
     assert generate_answers(model, tokenizer, prompts, cache=tmp_path / "cut", **OPTIONS) == whole
-    assert counted.prompts == [4, 4]  # of four batches the last two
+    assert counted.prompts == [5, 3]  # of four batches the last two
     (other,) = (tmp_path / "whole").iterdir()
     torn = []
     assert other.name == path.name and read_jsonl(path, damaged=torn) == read_jsonl(other)
@@ -233,7 +254,7 @@ def test_interrupted_sampling_goes_on_with_the_same_draws(tuned, tokenizer, prom
             generate_answers(tuned, tokenizer, prompts, cache=tmp_path, **options)
     counted.prompts.clear()
     assert generate_answers(tuned, tokenizer, prompts, cache=tmp_path, **options) == whole
-    assert counted.prompts == [4, 4]
+    assert counted.prompts == [5, 3]
 
 
 def test_few_shot_prompts_have_answers_of_their_own(tuned, tokenizer, records, prompts, tmp_path):

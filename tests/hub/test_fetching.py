@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from local_hub import hub_env
 
 from src.classroom.preflight.hub import check_hub
 from src.data.corpus import read_hub_rows
@@ -21,6 +21,7 @@ from src.hub.cache import HubItem, find
 from src.hub.fetching import HubError, check_access, fetch
 from src.profiles import PROFILES, ROOT
 from src.qlora.loading import load_base_model, load_tokenizer
+from src.qlora.registry import hub_items
 from src.scoring.embedding import load_embedder
 from tests.hub.test_cache import COMMIT, WHOLE, put
 
@@ -43,7 +44,7 @@ class Answers(BaseHTTPRequestHandler):
         self.asked.append(self.path)
         if self.trouble == "silent":
             self.wait.wait(60)
-        gated = self.trouble == "gated" and "auth-check" in self.path
+        gated = self.trouble == "gated" and "/resolve/" in self.path
         status = {"gated": 403 if gated else 200, "busy": 503}.get(self.trouble, 200)
         info = json.dumps({"id": "some/thing", "sha": COMMIT, "siblings": []})
         body = (PAGE if self.trouble == "page" else info).encode()
@@ -61,11 +62,17 @@ class Answers(BaseHTTPRequestHandler):
         pass
 
 
+def ask_at(monkeypatch, url):
+    """The hub's client reads these once, from the environment."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", url)
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
 @pytest.fixture
 def endpoint(request, tmp_path, monkeypatch):
     """The hub's client with an empty cache and the trouble that a test asks for; gives the requests that arrived."""
-    import huggingface_hub.constants as constants
-
     trouble = request.param
     handler = type("Handler", (Answers,), {"trouble": trouble, "asked": [], "wait": threading.Event()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -75,9 +82,8 @@ def endpoint(request, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     for name in ("HF_HUB_CACHE", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", trouble == "offline")
+    ask_at(monkeypatch, f"http://127.0.0.1:{port}")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", trouble == "offline")
     yield handler.asked
     handler.wait.set()
     server.shutdown()
@@ -168,66 +174,19 @@ def test_what_is_in_the_cache_is_not_asked_for(endpoint, tmp_path):
 
 # --- A hub that works ------------------------------------------------------------------------------------------
 
-
-class Hub(BaseHTTPRequestHandler):
-    """One repository: what the hub's client asks for in order to download it, and nothing else."""
-
-    files: dict[str, bytes]
-    asked: list[str]
-
-    def do_GET(self):
-        self.asked.append(self.path)
-        path = self.path.split("?")[0]
-        if "/tree/" in path:
-            tree = [
-                {"type": "file", "path": n, "size": len(b), "oid": f"{i:040d}"}
-                for i, (n, b) in enumerate(self.files.items())
-            ]
-            return self.answer(json.dumps(tree).encode())
-        if path.startswith("/api/"):
-            return self.answer(json.dumps({"id": "someone/model", "sha": COMMIT, "siblings": []}).encode())
-        name = path.split(f"/{COMMIT}/")[1]
-        etag = f"{list(self.files).index(name):040d}"
-        return self.answer(self.files[name], {"X-Repo-Commit": COMMIT, "ETag": f'"{etag}"'})
-
-    do_HEAD = do_GET
-
-    def answer(self, body, head=None):
-        self.send_response(200)
-        for name, value in {**(head or {}), "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture
-def hub(random_base_dir):
-    files = {path.name: path.read_bytes() for path in random_base_dir.iterdir()}
-    files |= {"LICENSE": b"terms", "modeling_own.py": b"raise SystemExit", "pytorch_model.bin": b"twice"}
-    handler = type("Handler", (Hub,), {"files": files, "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", handler.asked
-    server.shutdown()
-    server.server_close()
-
-
 LOAD = """
-from dataclasses import replace
-from src.profiles import PROFILES
-from src.qlora import MODELS, load_base_model, load_tokenizer, attach_adapter
-MODELS["small"] = replace(MODELS["qwen3-0.6b"], key="small", source="someone/model", revision=None)
-profile = replace(PROFILES["tiny"], model="small")
-load_tokenizer(profile)
-model = attach_adapter(load_base_model(profile), profile)
-model.save_pretrained(r"{folder}")
-from src.qlora.loading import copy_licence
 from pathlib import Path
-copy_licence(profile, Path(r"{folder}"))
+from src.data import read_hub_rows
+from src.profiles import active_profile
+from src.qlora import attach_adapter, load_base_model, load_tokenizer
+from src.qlora.loading import copy_licence
+from src.scoring import load_embedder
+
+profile = active_profile()
+load_tokenizer(profile), load_embedder(profile), read_hub_rows(profile)
+folder = Path({folder!r})
+attach_adapter(load_base_model(profile), profile).save_pretrained(folder)
+copy_licence(profile, folder)
 """
 
 
@@ -237,50 +196,36 @@ def said(stderr: str) -> list[str]:
 
 
 def test_downloaded_once_then_loaded_without_a_question(hub, tmp_path):
-    """Online first; then, with the hub gone and without the variable, from what that left."""
-    endpoint, asked = hub
-    env = {**os.environ, "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1", "PYTHONWARNINGS": "ignore"}
-    env = {k: v for k, v in env.items() if k not in ("HF_HUB_OFFLINE", "HF_HUB_CACHE", "HF_TOKEN")}
+    """Online first; then, with the hub gone and without HF_HUB_OFFLINE, from what that left."""
 
-    def run(endpoint):
-        code = LOAD.format(folder=tmp_path / "adapter")
-        return subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env={**env, "HF_ENDPOINT": endpoint},
-            capture_output=True, text=True, encoding="utf-8", check=False,
-        )  # fmt: skip
+    def run(url):
+        code = LOAD.format(folder=str(tmp_path / "adapter"))
+        env = hub_env(tmp_path / "home", url, WORKSHOP_PROFILE="rehearsal", PYTHONWARNINGS="ignore")
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done
 
-    first = run(endpoint)
-    assert first.returncode == 0, first.stderr
-    assert "[내려받기] 모델 someone/model" in first.stdout and COMMIT in first.stdout
-    assert said(first.stderr) == []
-    assert not any(
-        name.endswith((".py", ".bin")) for name in asked
-    )  # neither code nor the weights a second time
-    assert (tmp_path / "adapter" / "LICENSE").read_bytes() == b"terms"
-    del asked[:]
+    before = len(hub.requests)
+    first = run(hub.url)
+    assert first.stdout.count("[내려받기]") == 3 and said(first.stderr) == []
+    asked = hub.requests[before:]
+    assert asked and not any(".py" in path for path in asked)  # not even fetched
+    assert "a stand-in" in (tmp_path / "adapter" / "LICENSE").read_text()
     started = time.monotonic()
     again = run("http://127.0.0.1:9")
-    assert again.returncode == 0, again.stderr
     assert time.monotonic() - started < 60 and "[내려받기]" not in again.stdout and said(again.stderr) == []
 
 
 def test_a_file_cut_short_is_fetched_again(hub, tmp_path, monkeypatch):
-    endpoint, _ = hub
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
-    monkeypatch.setattr(
-        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
-        endpoint + "/{repo_id}/resolve/{revision}/{filename}",
-    )
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    ask_at(monkeypatch, hub.url)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    item = HubItem("model", "someone/model")
+    item = hub_items(BIG)[0]
     snapshot = fetch(item)
-    weights = snapshot / "model.safetensors"
-    whole = weights.read_bytes()
-    weights.resolve().write_bytes(whole[:-10])
-    assert find(item).missing == ("model.safetensors",)
-    assert fetch(item) == snapshot and weights.read_bytes() == whole
-    with pytest.raises(HubError, match=r"저장소에 .*없습니다"):
+    shard = max(snapshot.glob("*.safetensors"))
+    whole = shard.read_bytes()
+    shard.resolve().write_bytes(whole[:-10])
+    assert find(item).missing == (shard.name,) and 0 < find(item).left
+    assert fetch(item) == snapshot and shard.read_bytes() == whole
+    with pytest.raises(HubError, match=r"저장소에 modules\.json.*없습니다"):  # a model is no embedder
         fetch(replace(item, kind="embedder"))

@@ -14,8 +14,15 @@ import torch
 
 from src.profiles import PROFILES, ROOT
 from src.qlora import loading as models
-from src.qlora.loading import guard_cpu_gradients, load_base_model, load_tokenizer, loaded_commit
+from src.qlora.loading import (
+    copy_licence,
+    guard_cpu_gradients,
+    load_base_model,
+    load_tokenizer,
+    loaded_commit,
+)
 from src.qlora.registry import ALL_LINEAR, MODELS, licence_line, model_shape
+from tests.hub.test_cache import put
 
 
 def has_avx512_bf16() -> bool:
@@ -147,6 +154,20 @@ def test_the_loaded_commit_is_read_from_the_cache_and_shown(tmp_path, monkeypatc
     assert loaded_commit(spec) == commit
     models._show_revision(spec)
     assert commit in (shown := capsys.readouterr().out) and "revision에 적어" in shown
+
+
+def test_the_licence_goes_beside_the_adapter(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    profile, adapter = PROFILES["rtx4090"], tmp_path / "adapter"
+    put(
+        tmp_path / "hub",
+        MODELS[profile.model].item,
+        {"LICENSE": "terms", "NOTICE.txt": "n", "config.json": "{}"},
+    )
+    adapter.mkdir()
+    copy_licence(profile, adapter)
+    assert {path.name for path in adapter.iterdir()} == {"LICENSE", "NOTICE.txt"}
+    assert (adapter / "LICENSE").read_text() == "terms" and not (adapter / "LICENSE").is_symlink()
 
 
 def test_unknown_model_names_the_choices():

@@ -46,7 +46,7 @@ def exact(models, tiny_tokenizer) -> dict[str, float]:
     shares = {}
     for name, model in models.items():
         answers = generate_answers(
-            model, tiny_tokenizer, [c[:2] for c in conversations], max_new_tokens=48, batch_size=64
+            model, tiny_tokenizer, [c[:2] for c in conversations], max_new_tokens=48, batch_tokens=2**15
         )
         shares[name] = sum(a == c[2]["content"] for a, c in zip(answers, conversations, strict=True)) / 300
     return shares
@@ -106,7 +106,7 @@ def test_it_knows_the_words_but_not_the_form(models, tiny_tokenizer):
     )
     records = pick(records, 100, seed=0)
     prompts = [to_messages(record, with_answer=False) for record in records]
-    answers = generate_answers(models["nf4"], tiny_tokenizer, prompts, max_new_tokens=48, batch_size=64)
+    answers = generate_answers(models["nf4"], tiny_tokenizer, prompts, max_new_tokens=48, batch_tokens=2**15)
     assert not any(ANSWER_PREFIX in answer or is_abstention(answer) for answer in answers)
     reads = [(a, r.answer) for a, r in zip(answers, records, strict=True) if r.answerable]
     assert compute_answer_contained(*zip(*reads, strict=True))["answer_contained"] >= 0.8

@@ -8,12 +8,14 @@ import threading
 import traceback
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from src.evaluation.results import Comparison, Difference
+from src.pipeline import save_training
 from src.profiles import PROFILES
 from src.qlora.adapters import attach_adapter
 from src.qlora.configs import build_bnb_config
@@ -21,6 +23,7 @@ from src.qlora.loading import load_base_model
 from src.qlora.registry import MODELS
 from src.serving.card import model_card
 from src.serving.upload import UploadError, upload_adapter
+from tests.hub.test_cache import put
 
 TOKEN = "hf_" + "abcDEF123" * 4
 LOG = {"train_records": 1234, "steps": 10, "best_eval_loss": 0.5, "base_revision": None}
@@ -140,6 +143,31 @@ def test_exaone_keeps_its_name_and_licence(folder, hub, capsys):
     (folder / "LICENSE").write_text("…")
     assert "LICENSE" in upload_adapter(folder, "me/EXAONE-raft")["files"]
     assert "1.1 - NC" in capsys.readouterr().out
+
+
+def test_an_exaone_adapter_is_shown_as_it_was_saved_and_refused_without_a_token(
+    tmp_path, hub, monkeypatch, capsys
+):
+    """What notebook 03 does after training: nothing has to be put there by hand."""
+    spec = MODELS["exaone-3.0-7.8b"]
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    put(tmp_path / "hub", spec.item, {"LICENSE": "terms", "config.json": "{}"})
+    monkeypatch.setattr("src.pipeline.training_log", lambda profile, trainer: dict(LOG))
+
+    def save_model(folder):
+        Path(folder).mkdir()
+        (Path(folder) / "adapter_config.json").write_text("{}")
+        (Path(folder) / "adapter_model.safetensors").write_bytes(b"x")
+
+    trainer = SimpleNamespace(save_model=save_model, is_world_process_zero=lambda: True)
+    tokenizer = SimpleNamespace(save_pretrained=lambda folder: None)
+    save_training(PROFILES["rtx4090"], trainer, tokenizer, tmp_path)
+    hub.token = None
+    plan = upload_adapter(tmp_path / "adapter", "me/EXAONE-raft")
+    assert {"LICENSE", "README.md", "adapter_config.json"} <= set(plan["files"])
+    assert "아직 올리지 않았습니다" in capsys.readouterr().out
+    with pytest.raises(UploadError, match="hf auth login"):
+        upload_adapter(tmp_path / "adapter", "me/EXAONE-raft", confirm=True)
 
 
 def test_the_token_never_shows_in_an_error(folder, hub, capsys):

@@ -16,7 +16,7 @@ from src.qlora.adapters import attach_adapter
 from src.qlora.configs import build_bnb_config
 from src.qlora.loading import load_base_model
 from src.raft.prompt import to_messages
-from src.training.build import build_trainer, loss_history, share_batch
+from src.training.build import _arguments, build_trainer, loss_history, share_batch
 from src.training.labels import IGNORE, tokenize_records
 from src.training.trainer import WorkshopTrainer
 
@@ -197,10 +197,31 @@ def test_out_of_memory_is_answered_with_this_runs_numbers(
         raise error
 
     monkeypatch.setattr(trainer, "compute_loss", fail)
-    with pytest.raises(OutOfMemory, match=f"배치 {tiny_profile.batch_size} × 누적") as caught:
+    with pytest.raises(
+        OutOfMemory, match=f"학습을 멈췄습니다(.|\n)*배치 {tiny_profile.batch_size} × 누적"
+    ) as caught:
         trainer.train()
     assert caught.value.__cause__ is error
     assert trainer.args.per_device_train_batch_size == tiny_profile.batch_size  # nothing changed silently
+
+
+def test_out_of_memory_while_answering_is_not_blamed_on_the_training(
+    tiny_profile, tokenizer, records, tmp_path, nf4_base, monkeypatch
+):
+    from src.qlora.fitting import OutOfMemory
+
+    profile = replace(tiny_profile, eval_steps=1)
+    dataset = tokenize_records(records, tokenizer, 256)
+    model = attach_adapter(nf4_base, profile)
+    trainer = build_trainer(model, tokenizer, dataset, dataset, profile, tmp_path, bleu_records=records[:2])
+
+    def fail(**inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(model, "generate", fail)
+    with pytest.raises(OutOfMemory, match="답하기를 멈췄습니다") as caught:
+        trainer.train()
+    assert "누적" not in str(caught.value) and "batch_tokens" in str(caught.value)
 
 
 def test_other_errors_in_training_stay_what_they_are(
@@ -262,3 +283,20 @@ def test_processes_share_the_profiles_batch(size, accumulation, processes):
     assert own_size <= size
     if accumulation % processes == 0:
         assert (own_size, own_accumulation) == (size, accumulation // processes)
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu", "chosen"),
+    [
+        ("rtx4090", True, {"bf16": True, "fp16": False}),
+        ("t4", True, {"bf16": False, "fp16": True}),  # a card without bf16
+        ("t4", False, {"bf16": False, "fp16": False}),  # scaling the loss needs a GPU
+        ("tiny", False, {"bf16": False, "fp16": False}),
+    ],
+)
+def test_training_computes_in_the_profiles_type(monkeypatch, tmp_path, name, gpu, chosen):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr("transformers.TrainingArguments", dict)
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", "")  # set by what is called
+    given = _arguments(PROFILES[name], 100, tmp_path, [])
+    assert {key: given[key] for key in chosen} == chosen

@@ -12,7 +12,7 @@ from typing import Any
 from src.classroom.preflight.lines import GIB, Line, judge, problem
 from src.profiles import PROFILES, ROOT, Profile
 from src.qlora.fitting import fit_settings
-from src.qlora.memory import RESERVED_GIB, estimate_vram
+from src.qlora.memory import needed_vram
 from src.qlora.registry import model_spec
 
 PROBE_SECONDS = 90
@@ -52,8 +52,8 @@ def check_gpu(profile: Profile) -> Iterator[Line]:
     if not _has_bf16(facts):
         told = f"이 GPU(연산 능력 {major}.{minor})는 bf16을 하드웨어로 계산하지 못합니다."
         yield problem("bf16", told, status="error" if profile.compute_dtype == "bfloat16" else "warning")
-    free, total, need = facts["free"] / GIB, facts["total"] / GIB, _needed_gib(profile)
-    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 학습에 약 {need:.1f} GiB가 필요합니다."
+    free, total, (phase, need) = facts["free"] / GIB, facts["total"] / GIB, needed_vram(profile)
+    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 가장 많이 쓰는 일({phase})에 약 {need:.1f} GiB가 필요합니다."
     yield judge("VRAM", free < need, told, told, _smaller(profile, total) if total < need else None)
 
 
@@ -66,7 +66,7 @@ def suggest_profile() -> tuple[str, list[str]]:
     for profile in PROFILES.values():
         if model_spec(profile).local:
             continue
-        need = _needed_gib(profile)
+        _, need = needed_vram(profile)
         if profile.compute_dtype == "bfloat16" and not _has_bf16(facts):
             reasons.append(f"{profile.name}: 이 GPU는 bf16을 하드웨어로 계산하지 못합니다.")
         elif total < need:
@@ -86,10 +86,6 @@ def check_choice(profile: Profile) -> Iterator[Line]:
 def _has_bf16(facts: dict[str, Any]) -> bool:
     major, _ = facts["capability"]
     return facts["bf16"] and not major < 8  # before that torch emulates it, slowly
-
-
-def _needed_gib(profile: Profile) -> float:
-    return estimate_vram(profile)["total"] + RESERVED_GIB
 
 
 def _smaller(profile: Profile, total: float) -> str:
