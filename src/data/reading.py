@@ -140,9 +140,9 @@ def _first_answer(answers: Any) -> dict[str, Any]:
 
 def _read_dataset(dataset: str, split: str, config: str | None, revision: str | None) -> Iterator[Any]:
     """Rows of a hub dataset, which is kept in the hub's cache, or of a local folder; no code of the dataset is run."""
+    folder = dataset if Path(dataset).is_dir() else str(fetch(HubItem("dataset", dataset, revision)))
     from datasets import load_dataset
 
-    folder = dataset if Path(dataset).is_dir() else str(fetch(HubItem("dataset", dataset, revision)))
     try:
         yield from load_dataset(folder, config, split=split, streaming=True)
     except Exception as error:  # file formats and splits have no common error

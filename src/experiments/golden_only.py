@@ -5,10 +5,9 @@ from typing import Any
 
 from src.data.corpus import read_corpus
 from src.data.schemas import RaftRecord
-from src.pipeline import adapter_dir, convert_splits, load_clean_records, train_adapter
+from src.pipeline import adapter_dir, convert_splits, load_clean_records, load_tuned_model, train_adapter
 from src.profiles import Profile
 from src.qlora.loading import load_tokenizer
-from src.qlora.memory import GIB, estimate_vram
 
 GOLDEN_ONLY = "golden_only"  # the second adapter's name, and its folder
 
@@ -27,34 +26,21 @@ def golden_only_records(profile: Profile) -> dict[str, list[RaftRecord]]:
 
 
 def train_golden_only(profile: Profile) -> None:
-    """Train and save the golden-only adapter, on a base of its own; on CUDA say beforehand when that will not fit
-    beside what is in memory already."""
-    import torch
-
-    records = golden_only_records(profile)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # what this process keeps for itself is free for the training too
-        longest = max(record.n_tokens for part in records.values() for record in part)
-        free, need = torch.cuda.mem_get_info()[0] / GIB, estimate_vram(profile, seq_length=longest)["total"]
-        if free < need:
-            print(
-                f"비어 있는 GPU 메모리가 {free:.1f} GiB인데 이 학습에는 약 {need:.1f} GiB가 듭니다(어림). 메모리가 모자라 멈추면 "
-                "커널을 다시 시작하고, 모델을 올리기 전에 golden_only.train_golden_only(profile)만 먼저 실행해 주세요. "
-                "그다음부터는 저장된 어댑터를 읽습니다."
-            )
-    train_adapter(golden_only_profile(profile), records, output_dir=profile.artifacts_dir / GOLDEN_ONLY)
-
-
-def add_golden_only(model: Any, profile: Profile) -> Any:
-    """``model`` (a ``PeftModel``) with a second adapter, ``GOLDEN_ONLY``, beside the first one, which stays the active one.
-
-    It is trained now where it is missing or older than the first: equal model, questions, epochs and learning rate;
-    shorter prompts, no distractor and no question without an answer.
-    """
-    folder = profile.artifacts_dir / GOLDEN_ONLY
-    ready = folder / "adapter" / "adapter_config.json"
+    """Train and save the golden-only adapter on a base of its own, where it is missing or older than RAFT's; no other
+    model should lie on the card then."""
+    ready = profile.artifacts_dir / GOLDEN_ONLY / "adapter" / "adapter_config.json"
     first = adapter_dir(profile) / "adapter_config.json"
     if not ready.exists() or (first.exists() and ready.stat().st_mtime < first.stat().st_mtime):
-        train_golden_only(profile)
-    model.load_adapter(str(folder / "adapter"), adapter_name=GOLDEN_ONLY)
+        records = golden_only_records(profile)
+        train_adapter(golden_only_profile(profile), records, output_dir=profile.artifacts_dir / GOLDEN_ONLY)
+
+
+def load_both_adapters(profile: Profile) -> Any:
+    """One base with RAFT's adapter, the active one, and ``GOLDEN_ONLY`` beside it; what is missing is trained first.
+
+    Equal model, questions, epochs and learning rate; shorter prompts, no distractor and no question without an answer.
+    """
+    train_golden_only(profile)
+    model = load_tuned_model(profile)
+    model.load_adapter(str(profile.artifacts_dir / GOLDEN_ONLY / "adapter"), adapter_name=GOLDEN_ONLY)
     return model.eval()

@@ -67,7 +67,7 @@ def _again(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     told = "지표는 그때와 같습니다." if not moved else f"지표가 그때와 다릅니다: {', '.join(moved)}."
     if added := [name for name in now if name not in before]:
         told = f" 두 번 다 잰 {told}" if len(added) < len(now) else ""
-        told = f"새로 잰 지표를 더했습니다: {', '.join(added)}.{told}"
+        told = f"새로 잰 지표 {len(added)}개를 더했습니다.{told}"
     print(f"이미 기록된 실험({new['run']})이라 줄을 더하지 않고 그 줄을 바꾸었습니다. {told}")
     merged = {**old, **new, "remark": new.get("remark") or old.get("remark", "")}
     return merged | ({"metrics": {**before, **now}} if before or now else {})

@@ -141,7 +141,9 @@ def logits_of(model: PreTrainedModel | PeftModel, input_ids: torch.Tensor) -> to
 
     with evaluation_mode(model):
         forward = model.__dict__.get("_original_forward", model)
-        rows = (forward(input_ids=row[None].to(model.device)).logits.cpu() for row in input_ids)
+        rows = (
+            forward(input_ids=row[None].to(model.device), use_cache=False).logits.cpu() for row in input_ids
+        )
         return torch.cat(list(rows))
 
 

@@ -34,15 +34,16 @@ def load_tokenizer(profile: Profile) -> PreTrainedTokenizerBase:
         ValueError: it has no pad token of its own. Reusing EOS would hide EOS from the loss in common collators.
         HubError: the model is not in the cache and cannot be had from the hub.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
     spec = model_spec(profile)
     _show_licence(spec)
+    folder = model_folder(spec)  # before the imports, which take longer than to say that there is no hub
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
     # A 3.x folder names remote code, about which AutoTokenizer asks on the console, and a GPT-2 class that would
     # replace what tokenizer.json says about splitting words. The file itself is all that is needed.
     kind = AutoTokenizer if spec.key_mapping is None else PreTrainedTokenizerFast
     # A clean-up for WordPiece that some folders ask for: a BPE tokenizer ignores it, with a warning at each decoding.
-    tokenizer = kind.from_pretrained(model_folder(spec), **LOCAL, clean_up_tokenization_spaces=False)
+    tokenizer = kind.from_pretrained(folder, **LOCAL, clean_up_tokenization_spaces=False)
     _show_revision(spec)
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         raise ValueError(
@@ -63,13 +64,13 @@ def load_base_model(
     Raises:
         HubError: the model is not in the cache and cannot be had from the hub.
     """
+    spec = model_spec(profile)
+    _show_licence(spec)
+    folder = model_folder(spec)
     import torch
     from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
     free_memory()
-    spec = model_spec(profile)
-    _show_licence(spec)
-    folder = model_folder(spec)
     cuda = torch.cuda.is_available() and not on_cpu
     options = {
         **LOCAL,

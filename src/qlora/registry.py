@@ -208,7 +208,9 @@ def embedder_item(profile: Profile | str) -> HubItem | None:
     """An embedder of the hub (a profile's, or a name given directly); None for a path below the checkout."""
     given = isinstance(profile, str)
     name, revision = (profile, None) if given else (profile.embedder, profile.embedder_revision)
-    return HubItem("embedder", name, revision, EMBEDDER_BYTES.get(name)) if name.count("/") == 1 else None
+    if name.count("/") != 1 or (ROOT / name).is_dir():
+        return None
+    return HubItem("embedder", name, revision, EMBEDDER_BYTES.get(name))
 
 
 def hub_items(profile: Profile) -> list[HubItem]:

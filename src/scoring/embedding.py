@@ -21,19 +21,20 @@ def load_embedder(profile: Profile | str) -> Any:
     Raises:
         OSError: neither a folder of this checkout, nor in the cache, nor to be had from the hub (``HubError``).
     """
+    name = profile if isinstance(profile, str) else profile.embedder
+    folder, item = ROOT / name, embedder_item(profile)
+    if item is not None:
+        folder = fetch(item)  # before the import, which takes longer than to say that there is no hub
+    elif not (folder / "modules.json").is_file():
+        raise OSError(f"{name} 폴더에 임베더가 없습니다. python -m data.build.embedder 로 만들 수 있습니다.")
     from sentence_transformers import SentenceTransformer
 
-    name = profile if isinstance(profile, str) else profile.embedder
-    folder = ROOT / name
-    if (folder / "modules.json").is_file():
+    if item is None:
         # sentence-transformers asks for trust_remote_code before it imports a class that is not its own, even from
         # a local folder. The flag is given only where the folder names nothing but this checkout's module.
         ours = _only_our_modules(folder)
         return SentenceTransformer(str(folder), device="cpu", local_files_only=True, trust_remote_code=ours)
-    item = embedder_item(profile)
-    if item is None:
-        raise OSError(f"{name} 폴더에 임베더가 없습니다. python -m data.build.embedder 로 만들 수 있습니다.")
-    embedder = SentenceTransformer(str(fetch(item)), local_files_only=True, prompts=_prompts(name))
+    embedder = SentenceTransformer(str(folder), local_files_only=True, prompts=_prompts(name))
     if _prompts(name):
         embedder.default_prompt_name = "query"  # here, because the constructor warns about it
     return embedder

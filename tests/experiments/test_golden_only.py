@@ -1,45 +1,22 @@
-"""Training without distractors: the same recipe, a second adapter beside the first, memory said beforehand."""
+"""Training without distractors: the same recipe, a second adapter beside the first, never a second base."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
+
+from live_models import loaded_models
 
 from src.experiments.golden_only import (
     GOLDEN_ONLY,
-    add_golden_only,
     golden_only_profile,
     golden_only_records,
-    train_golden_only,
+    load_both_adapters,
 )
-from src.pipeline import save_clean_records
+from src.pipeline import save_clean_records, train_adapter
 from src.profiles import ROOT
-from src.qlora.memory import GIB, estimate_vram
 from src.raft.answers import ABSTENTION
 
 DOCUMENTS = [f"모델 {i}의 소비 전력은 {100 + 7 * i}W입니다." for i in range(8)]
-
-
-def test_memory_is_spoken_of_only_where_it_will_not_do(tiny_profile, monkeypatch, capsys):
-    import torch
-
-    from src.experiments import golden_only
-
-    need = estimate_vram(tiny_profile, seq_length=7)["total"]
-    trained = []
-    row = SimpleNamespace(n_tokens=7)
-    monkeypatch.setattr(
-        golden_only, "golden_only_records", lambda profile: {"train": [row], "validation": []}
-    )
-    monkeypatch.setattr(golden_only, "train_adapter", lambda *args, **options: trained.append(options))
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    for cuda, free, spoken in ((True, need * 0.9, True), (True, need * 1.1, False), (False, 0, False)):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda free=free: (int(free * GIB), 10**12))
-        train_golden_only(tiny_profile)
-        printed = capsys.readouterr().out
-        assert ("golden_only.train_golden_only(profile)" in printed) == spoken == bool(printed)
-    assert [options["output_dir"] for options in trained] == [tiny_profile.artifacts_dir / GOLDEN_ONLY] * 3
 
 
 def test_golden_only_is_the_same_recipe_without_distractors(tiny_profile):
@@ -49,12 +26,12 @@ def test_golden_only_is_the_same_recipe_without_distractors(tiny_profile):
     assert (golden.num_distractors, golden.golden_probability) == (0, 1.0)
 
 
-def test_a_second_adapter_stands_beside_the_first(tiny_profile, nf4_base, tmp_path, monkeypatch):
+def test_a_second_adapter_stands_beside_the_first(tiny_profile, tmp_path, monkeypatch):
     import torch
 
     from src.data.splitting import pick
-    from src.pipeline import load_records
-    from src.qlora.adapters import attach_adapter
+    from src.pipeline import load_records, load_tuned_model
+    from src.qlora.adapters import logits_of
 
     monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))
     rows = (ROOT / "data/raw/support_qa.jsonl").read_text(encoding="utf-8").splitlines()[:150]
@@ -81,34 +58,20 @@ def test_a_second_adapter_stands_beside_the_first(tiny_profile, nf4_base, tmp_pa
         if r.id in originals
     )
 
-    model = attach_adapter(nf4_base, profile).eval()
-    ids = torch.arange(20)[None]
-    first = logits(model, ids)
-    add_golden_only(model, profile)
+    train_adapter(profile, few)
+    with loaded_models() as loaded:
+        model = load_both_adapters(profile)
+    assert len(loaded) == 2  # one to train on and one to answer with, never both at once
     assert model.active_adapter == "default" and set(model.peft_config) == {"default", GOLDEN_ONLY}
-    assert torch.equal(logits(model, ids), first)
+    ids = torch.arange(20)[None]
+    first = logits_of(model, ids)
+    assert torch.equal(first, logits_of(load_tuned_model(profile), ids))
     model.set_adapter(GOLDEN_ONLY)
-    second = logits(model, ids)
+    second = logits_of(model, ids)
     assert not torch.equal(second, first)
     log = profile.artifacts_dir / GOLDEN_ONLY / "training_log.json"
     stamp = log.stat().st_mtime_ns
-    again = add_golden_only(attach_adapter_again(profile), profile)  # a second time it is read, not trained
+    del model
+    again = load_both_adapters(profile)  # a second time it is read, not trained
     again.set_adapter(GOLDEN_ONLY)
-    assert torch.equal(logits(again, ids), second) and log.stat().st_mtime_ns == stamp
-
-
-def logits(model, ids):
-    import torch
-
-    with torch.no_grad():
-        return model(ids).logits
-
-
-def attach_adapter_again(profile):
-    from src.qlora.adapters import attach_adapter
-    from src.qlora.configs import build_bnb_config
-    from src.qlora.loading import load_base_model
-
-    return attach_adapter(
-        load_base_model(profile, quantization_config=build_bnb_config(profile)), profile
-    ).eval()
+    assert torch.equal(logits_of(again, ids), second) and log.stat().st_mtime_ns == stamp

@@ -120,7 +120,7 @@ def test_a_rerun_with_other_metrics_says_which(tmp_path, capsys):
     log_experiment(tmp_path, row() | {"metrics": {"eval_loss": 0.5, "bleu": 30.0}})
     log_experiment(tmp_path, row() | {"metrics": {"eval_loss": 0.6, "rougeL": 0.7}})
     told = capsys.readouterr().out
-    assert "지표가 그때와 다릅니다: eval_loss 0.5 → 0.6" in told and "더했습니다: rougeL." in told
+    assert "지표가 그때와 다릅니다: eval_loss 0.5 → 0.6" in told and "지표 1개를 더했습니다." in told
     frame = read_experiments(tmp_path)
     assert frame[["metrics.eval_loss", "metrics.bleu", "metrics.rougeL"]].to_numpy().tolist() == [
         [0.6, 30.0, 0.7]
@@ -130,7 +130,7 @@ def test_a_rerun_with_other_metrics_says_which(tmp_path, capsys):
 def test_scores_that_are_new_are_not_said_to_be_as_before(tmp_path, capsys):
     log_experiment(tmp_path, row() | {"metrics": {"eval_loss": 0.5}})
     log_experiment(tmp_path, row() | {"metrics": {"eval_loss": 0.5, "rougeL": 0.7}})
-    assert "더했습니다: rougeL. 두 번 다 잰 지표는 그때와 같습니다." in capsys.readouterr().out
+    assert "지표 1개를 더했습니다. 두 번 다 잰 지표는 그때와 같습니다." in capsys.readouterr().out
     log_experiment(tmp_path, row(lora_r=4) | {"metrics": {}})
     log_experiment(tmp_path, row(lora_r=4) | {"metrics": {"rougeL": 0.7}})
     assert "같습니다" not in capsys.readouterr().out

@@ -6,6 +6,7 @@ import json
 from dataclasses import fields, replace
 
 import pytest
+from live_models import live_layers, loaded_models
 
 from src.data.schemas import RaftRecord
 from src.evaluation.results import Comparison, Difference
@@ -51,10 +52,13 @@ def swept(tiny_profile, records_of, tmp_path_factory):
         patch.setenv("WORKSHOP_OUTPUTS", str(tmp_path_factory.mktemp("sweep")))
         profile = replace(tiny_profile, epochs=1, bleu_records=0, data_files=("mine.csv",))
         folder = profile.output_dir / "custom"
-        log = pipeline.train_adapter(profile, records_of, output_dir=folder / "first")
-        options = {"lora_r": [2], "epochs": [2]}
-        runs = sweep(Run("기준", profile, log, folder / "first"), options, records_of, {"sha256": "abc"})
-        again = sweep(runs[0], {"lora_r": [2]}, records_of, {"sha256": "abc"})
+        alive = live_layers()
+        with loaded_models() as loaded:  # each is gone before the next one comes
+            log = pipeline.train_adapter(profile, records_of, output_dir=folder / "first")
+            options = {"lora_r": [2], "epochs": [2]}
+            runs = sweep(Run("기준", profile, log, folder / "first"), options, records_of, {"sha256": "abc"})
+            again = sweep(runs[0], {"lora_r": [2]}, records_of, {"sha256": "abc"})
+        assert len(loaded) == 4 and live_layers() <= alive
         yield runs, again, read_experiments(profile.output_dir)
 
 

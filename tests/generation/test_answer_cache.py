@@ -155,6 +155,25 @@ def test_base_is_the_same_with_and_without_an_adapter_and_not_in_4_bit(tiny_prof
     assert model_identity(wrapped) == attached
 
 
+def test_a_base_is_hashed_once_and_again_when_it_was_written_to(tuned, monkeypatch):
+    from src.generation import answer_cache
+
+    hashed, count = [], answer_cache._hash_tensors
+    monkeypatch.setattr(
+        answer_cache,
+        "_hash_tensors",
+        lambda tensors, *extra: hashed.append(len(tensors)) or count(tensors, *extra),
+    )
+    first = model_identity(tuned)
+    with tuned.disable_adapter():
+        assert model_identity(tuned) == {**first, "adapter": None}
+    assert model_identity(tuned) == first
+    assert hashed[0] not in hashed[1:]  # the base, then the adapter twice
+    with torch.no_grad():
+        tuned.get_base_model().model.layers[0].mlp.up_proj.base_layer.weight[0, 0] += 1
+    assert model_identity(tuned)["base"] != first["base"]
+
+
 def test_torn_and_foreign_lines_are_not_trusted(tmp_path):
     cache = AnswerCache(tmp_path, {"model": "가"})
     cache.add({"p1": "하나", "p2": "두\n줄\u2028"})

@@ -193,3 +193,116 @@ def test_examples_for_the_third_system_are_short_seeded_and_hold_an_abstention(t
     assert max(record.n_tokens for record in three) <= 108 and chosen(few_shot_examples=3) == three
     assert [record.answerable for record in chosen(few_shot_examples=1)] == [True]
     assert chosen(few_shot_examples=0) == []
+
+
+@pytest.fixture
+def half(tiny_profile):
+    """The profile as a card computes it, and a tuned NF4 model of it."""
+    from dataclasses import replace
+
+    from src.qlora.configs import build_bnb_config
+
+    profile = replace(tiny_profile, compute_dtype="bfloat16")
+    base = load_base_model(profile, quantization_config=build_bnb_config(profile))
+    model = attach_adapter(base, profile).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.05)
+    return model
+
+
+def test_16_bit_from_first_to_last(half, tokenizer, prompts, monkeypatch):
+    """What lies in memory and what is made while answering: weights, activations, cache, logits of one position."""
+    stored = {parameter.dtype for name, parameter in half.named_parameters() if "lora_" not in name}
+    assert stored == {torch.uint8, torch.bfloat16}  # packed linear layers; norms, embeddings, head
+    seen, caches, shapes = set(), [], []
+    handles = [
+        module.register_forward_hook(lambda module, args, output: seen.add(output.dtype))
+        for name, module in half.named_modules()
+        if name.endswith(("norm", "_proj", "embed_tokens", "mlp", "lora_A.default", "lora_B.default"))
+    ]
+    handles.append(
+        half.get_base_model().lm_head.register_forward_hook(
+            lambda m, args, out: shapes.append((out.dtype, out.shape[1]))
+        )
+    )
+    generate = half.generate
+
+    def kept(**inputs):
+        output = generate(**inputs)
+        caches.append(output.past_key_values)
+        return output
+
+    monkeypatch.setattr(half, "generate", kept)
+    generate_answers(half, tokenizer, prompts, max_new_tokens=4, batch_tokens=1000)
+    for handle in handles:
+        handle.remove()
+    assert seen == {torch.bfloat16} and set(shapes) == {(torch.bfloat16, 1)}
+    config = half.config
+    for cache in caches:
+        rows, _, length, _ = cache.layers[0].keys.shape
+        held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+        a_token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
+        assert held == rows * length * a_token * 2
+
+
+def test_answers_come_from_the_logits_of_training(half, tokenizer, prompts):
+    """Trainer computes under accelerate's bf16 autocast: the same numbers, to the last bit."""
+    from src.qlora.adapters import logits_of
+
+    text = tokenizer.apply_chat_template(prompts[0], tokenize=False, add_generation_prompt=True)
+    ids = torch.tensor([tokenizer(text, add_special_tokens=False)["input_ids"]])
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        trained = half(input_ids=ids).logits
+    assert torch.equal(logits_of(half, ids), trained)
+    first = tokenizer.decode(trained[0, -1].argmax()).strip()
+    assert generate_answers(half, tokenizer, prompts[:1], max_new_tokens=1) == [first]
+    for module in half.modules():  # the same weights, computed in fp32: what bf16 rounds
+        if hasattr(module, "compute_dtype"):
+            module.compute_dtype = torch.float32
+        for parameter in module.parameters(recurse=False):
+            if parameter.dtype == torch.bfloat16:
+                parameter.data = parameter.data.float()
+    in_fp32 = logits_of(half, ids)
+    assert in_fp32.dtype == torch.float32
+    assert (trained - in_fp32).norm() / in_fp32.norm() < 0.02
+
+
+def test_batches_hold_as_many_tokens_as_they_may(model, tokenizer, prompts, monkeypatch):
+    shapes, generate = [], model.generate
+
+    def watched(**inputs):
+        if inputs["past_key_values"] is None:
+            shapes.append(tuple(inputs["input_ids"].shape))
+        return generate(**inputs)
+
+    monkeypatch.setattr(model, "generate", watched)
+    generate_answers(model, tokenizer, prompts, max_new_tokens=6, batch_tokens=640)
+    assert sum(rows for rows, _ in shapes) == len(prompts) and len({rows for rows, _ in shapes}) > 1
+    assert [width for _, width in shapes] == sorted((width for _, width in shapes), reverse=True)
+    for i, (rows, width) in enumerate(shapes):
+        assert rows * (width + 6) <= 640
+        assert (rows + 1) * (width + 6) > 640 or i == len(shapes) - 1
+    shapes.clear()
+    generate_answers(model, tokenizer, prompts[:3], max_new_tokens=6, batch_tokens=1)  # too few for any
+    assert [rows for rows, _ in shapes] == [1, 1, 1]
+
+
+def test_out_of_memory_names_answering_and_the_batch(model, tokenizer, prompts, monkeypatch):
+    from src.qlora.fitting import OutOfMemory
+
+    def refused(**inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.12 GiB.")
+
+    monkeypatch.setattr(model, "generate", refused)
+    with pytest.raises(OutOfMemory, match="답하기를 멈췄습니다") as caught:
+        generate_answers(model, tokenizer, prompts, max_new_tokens=6, batch_tokens=640)
+    text = str(caught.value)
+    assert "질문 4개 × 가장 긴 159토큰" in text and "batch_tokens를 320" in text
+    assert "Tried to allocate 3.12 GiB" in text and "학습을 멈췄습니다" not in text
+    with pytest.raises(OutOfMemory, match="질문 하나도 들어가지 않습니다"):
+        generate_answers(model, tokenizer, prompts, max_new_tokens=6, batch_tokens=1)
+    monkeypatch.setattr(model, "generate", lambda **inputs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        generate_answers(model, tokenizer, prompts, max_new_tokens=6)

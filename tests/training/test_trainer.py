@@ -197,10 +197,31 @@ def test_out_of_memory_is_answered_with_this_runs_numbers(
         raise error
 
     monkeypatch.setattr(trainer, "compute_loss", fail)
-    with pytest.raises(OutOfMemory, match=f"배치 {tiny_profile.batch_size} × 누적") as caught:
+    with pytest.raises(
+        OutOfMemory, match=f"학습을 멈췄습니다(.|\n)*배치 {tiny_profile.batch_size} × 누적"
+    ) as caught:
         trainer.train()
     assert caught.value.__cause__ is error
     assert trainer.args.per_device_train_batch_size == tiny_profile.batch_size  # nothing changed silently
+
+
+def test_out_of_memory_while_answering_is_not_blamed_on_the_training(
+    tiny_profile, tokenizer, records, tmp_path, nf4_base, monkeypatch
+):
+    from src.qlora.fitting import OutOfMemory
+
+    profile = replace(tiny_profile, eval_steps=1)
+    dataset = tokenize_records(records, tokenizer, 256)
+    model = attach_adapter(nf4_base, profile)
+    trainer = build_trainer(model, tokenizer, dataset, dataset, profile, tmp_path, bleu_records=records[:2])
+
+    def fail(**inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(model, "generate", fail)
+    with pytest.raises(OutOfMemory, match="답하기를 멈췄습니다") as caught:
+        trainer.train()
+    assert "누적" not in str(caught.value) and "batch_tokens" in str(caught.value)
 
 
 def test_other_errors_in_training_stay_what_they_are(

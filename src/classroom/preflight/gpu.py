@@ -53,7 +53,7 @@ def check_gpu(profile: Profile) -> Iterator[Line]:
         told = f"이 GPU(연산 능력 {major}.{minor})는 bf16을 하드웨어로 계산하지 못합니다."
         yield problem("bf16", told, status="error" if profile.compute_dtype == "bfloat16" else "warning")
     free, total, (phase, need) = facts["free"] / GIB, facts["total"] / GIB, needed_vram(profile)
-    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, {phase}에 약 {need:.1f} GiB가 필요합니다."
+    told = f"{total:.1f} GiB 가운데 {free:.1f} GiB가 비었고, 가장 많이 쓰는 일({phase})에 약 {need:.1f} GiB가 필요합니다."
     yield judge("VRAM", free < need, told, told, _smaller(profile, total) if total < need else None)
 
 

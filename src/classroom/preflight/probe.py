@@ -32,8 +32,9 @@ def _gradient_error(device: str) -> float:
     from src.qlora.loading import guard_cpu_gradients
 
     torch.manual_seed(0)
-    old = device == "cuda" and torch.cuda.get_device_capability(0)[0] < 8
-    dtype = torch.float16 if old else torch.bfloat16
+    dtype = torch.float32  # what the profiles compute in there
+    if device == "cuda":
+        dtype = torch.bfloat16 if torch.cuda.get_device_capability(0)[0] >= 8 else torch.float16
     options = {"bias": False, "quant_type": "nf4", "compute_dtype": dtype}
     layer = Linear4bit(256, 256, **options).to(device)
     guard_cpu_gradients(layer)
