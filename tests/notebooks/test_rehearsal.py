@@ -92,7 +92,7 @@ def test_no_table_is_empty(days, name):
         for output in cell.outputs
         for table in BeautifulSoup(output.get("data", {}).get("text/html", ""), "html.parser").select("table")
     ]
-    assert len(tables) > 20
+    assert len(tables) > 10
     assert [place for place, table in tables if not table.select("td")] == []
 
 
