@@ -34,7 +34,8 @@ def fetch(item: HubItem) -> Path:
     if (found := find(item)).whole:
         return found.snapshot
     check_access(item)
-    for name in found.missing:  # of the wrong size: the hub's client would take it as it is
+    # Of the wrong size: the hub's client would take it as it is. Asked anew, as another process may have fetched it.
+    for name in find(item).missing:
         path = found.snapshot / name
         if path.is_file():
             path.resolve().unlink()
