@@ -75,7 +75,9 @@ def estimate_vram(
 
     ``parity``: the adapter on the base without quantization, all logits of a row (``logits_of`` goes row by row).
 
-    Tests hold each term against what torch counts on a CPU, at two sizes; on a GPU they have not been measured.
+    Tests hold each term against what torch counts on a CPU, at two sizes. At the 7.8B model's width, two of its layers:
+    a step on 1 × 256 tokens 0.172 GiB counted, 0.179 estimated; reading 1 × 1,735 to answer, 0.255 and 0.271. On a GPU
+    nothing has been measured.
 
     Raises:
         ValueError: an unknown phase.
@@ -186,13 +188,14 @@ def _forward(
     values for the answers that follow, or, with ``kept``, for the logits of so many positions and no answer."""
     shape, c, tokens = model_shape(model_spec(profile)), _compute_bytes(profile), rows * length
     cache = 2 * shape.layers * tokens * shape.kv_heads * shape.head_dim * c
-    # Embeddings, the block's input, the residual stream and its norm; silu(gate), and up, to which the adapter's part
-    # is added.
-    block = tokens * c * 4 * (shape.hidden + shape.intermediate)
+    # Embeddings, the block's input, the residual stream and its norm; silu(gate) and up; then up's weight unpacked, or
+    # the adapter's part that is added to it.
+    block = tokens * c * (4 * shape.hidden + 2 * shape.intermediate)
+    block += max(tokens * c * 2 * shape.intermediate, _unpacked(profile) if quantized else 0)
     mask = rows * length * length if kept is None else 0
     return {
         "cache": 0 if kept else cache,
-        "activations": block + mask + (_unpacked(profile) if quantized else 0),
+        "activations": block + mask,
         "logits": rows * shape.vocab * (kept * c if kept else c + 4),  # the last one in fp32, too
     }
 

@@ -205,6 +205,7 @@ def half(tiny_profile):
     profile = replace(tiny_profile, compute_dtype="bfloat16")
     base = load_base_model(profile, quantization_config=build_bnb_config(profile))
     model = attach_adapter(base, profile).eval()
+    torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
@@ -266,7 +267,8 @@ def test_answers_come_from_the_logits_of_training(half, tokenizer, prompts):
                 parameter.data = parameter.data.float()
     in_fp32 = logits_of(half, ids)
     assert in_fp32.dtype == torch.float32
-    assert (trained - in_fp32).norm() / in_fp32.norm() < 0.02
+    # Every layer rounds a handful of times.
+    assert (trained - in_fp32).norm() / in_fp32.norm() < 4 * torch.finfo(torch.bfloat16).eps
 
 
 def test_batches_hold_as_many_tokens_as_they_may(model, tokenizer, prompts, monkeypatch):

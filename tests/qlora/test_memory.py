@@ -76,6 +76,23 @@ def test_known_terms():
         estimate_vram(BIG, "학습")
 
 
+def test_the_true_shape_as_it_was_counted():
+    """GiB of tensors of the 7.8B shape in NF4 on a CPU: in 2026 all 32 layers, then two of them with the trainer."""
+    terms = estimate_vram(BIG)
+    assert terms["weights"] == pytest.approx(3.250 + 3.126 / 2, abs=0.002)  # the rest was counted in fp32
+    assert terms["quantization_constants"] == pytest.approx(0.103, abs=0.001)
+    assert terms["adapters"] == pytest.approx(0.156, abs=0.001)
+    with pytest.MonkeyPatch.context() as patch:
+        two = replace(MODELS[BIG.model], shape=replace(MODELS[BIG.model].shape, layers=2))
+        patch.setitem(MODELS, "two", two)
+        profile = replace(BIG, model="two", lora_dropout=0.0, batch_size=1)
+        for length, new, counted in ((256, 32, 0.172), (256, 128, 0.301)):
+            step = estimate_vram(replace(profile, max_new_tokens=new, max_seq_length=length))
+            assert step["gradients"] + step["activations"] + step["logits"] == pytest.approx(counted, rel=0.1)
+        read = estimate_vram(profile, "answering", batch_size=1, seq_length=1735)
+        assert read["cache"] + read["activations"] + read["logits"] == pytest.approx(0.255, rel=0.1)
+
+
 def test_the_large_profile_keeps_its_promise():
     """A step at 4 × 4 × 2,048 in 14 GiB, every phase in 16, and what a 16 GB card computes leaves CUDA its share."""
     assert (BIG.batch_size, BIG.gradient_accumulation_steps, BIG.max_seq_length) == (4, 4, 2048)
