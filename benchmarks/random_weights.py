@@ -62,12 +62,13 @@ def write_weights(folder: Path, shape: ModelShape, profile: Profile) -> None:
     with torch.device("meta"):
         empty = LlamaForCausalLM(config).state_dict()
     drawn: dict[str, torch.Tensor] = {}
+    draw = torch.Generator().manual_seed(0)
     files: dict[str, dict[str, torch.Tensor]] = {}
     for name, like in empty.items():
         block, kind = re.fullmatch(r"(?:model\.layers\.(\d+)\.)?(.+)", name).groups()
         if kind not in drawn:
             fresh = torch.empty(like.shape, dtype=torch.bfloat16)
-            drawn[kind] = fresh.fill_(1) if like.ndim == 1 else fresh.normal_(0, 0.02)
+            drawn[kind] = fresh.fill_(1) if like.ndim == 1 else fresh.normal_(0, 0.02, generator=draw)
         if not (shape.tied and kind == "lm_head.weight"):
             files.setdefault(f"block-{block}.safetensors", {})[name] = drawn[kind]
     for file, tensors in files.items():

@@ -38,11 +38,13 @@ def live_bases(monkeypatch):
 
 def measured(profile):
     with random_model(profile, SMALLER) as made:
-        return made, gpu.measure(made), {phase: estimate_vram(made, phase)["total"] for phase in PHASES}
+        found = gpu.measure(made)
+        told = {phase: estimate_vram(made, phase)["total"] for phase in PHASES}
+        return found, told, gpu.report(made, found, [])
 
 
 def test_every_row_is_measured_and_beside_its_estimate(live_bases):
-    made, found, told = measured(SHORT)
+    found, told, text = measured(SHORT)
     assert live_bases == [0, 0, 0]
     assert found.memory.keys() == {gpu.LOADED, *PHASES.values()}
     for phase, gib in told.items():
@@ -51,7 +53,7 @@ def test_every_row_is_measured_and_beside_its_estimate(live_bases):
     estimated, loaded = found.memory[gpu.LOADED]
     assert loaded == pytest.approx(estimated, rel=1e-3)  # constants come in whole blocks
     # Longer records and prompts: every phase but the weights themselves is measured anew.
-    _, longer, _ = measured(replace(SHORT, max_seq_length=384))
+    longer, _, _ = measured(replace(SHORT, max_seq_length=384))
     assert longer.memory[gpu.LOADED][1] == loaded
     for name in PHASES.values():
         assert longer.memory[name][1] > found.memory[name][1] > loaded, name
@@ -60,7 +62,6 @@ def test_every_row_is_measured_and_beside_its_estimate(live_bases):
     guests = {gpu.TRL: "trl", gpu.UNSLOTH: "unsloth"}
     absent = [name for name, module in guests.items() if not importlib.util.find_spec(module)]
     assert [line.split(":")[0] for line in found.missing] == [name.split(":")[0] for name in absent]
-    text = gpu.report(made, found, ["여기"])
     for _, peak in found.memory.values():
         assert f" {peak * 1024:.2f} |" in text
 
@@ -70,10 +71,10 @@ def test_what_fails_is_said_and_the_others_go_on(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory.\nGPU 0 has …")
 
     monkeypatch.setattr(gpu, "answer", fails)
-    _, found, _ = measured(SHORT)
+    found, _, text = measured(SHORT)
     assert not found.memory.keys() & {PHASES["answering"], PHASES["few_shot"], PHASES["open_book"]}
     assert {PHASES["training"], PHASES["parity"]} <= found.memory.keys()
-    assert f"{PHASES['answering']}: 재지 못했습니다. CUDA out of memory." in found.missing
+    assert f"{PHASES['answering']}: 재지 못했습니다. CUDA out of memory." in text
     assert gpu.ANSWERING not in found.speed
 
 
