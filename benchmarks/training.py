@@ -23,7 +23,7 @@ from typing import Any
 
 import transformers
 from datasets import Dataset
-from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainerCallback
+from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from benchmarks import machine, write_section
 from src.data.splitting import pick
@@ -100,24 +100,28 @@ def plain(*, padded: bool, grouped: bool, full_text: bool) -> Callable[..., Trai
     return build
 
 
+def same_settings(args: TrainingArguments) -> dict[str, Any]:
+    """What another trainer must be told to take the same steps."""
+    names = ("learning_rate", "lr_scheduler_type", "warmup_steps", "num_train_epochs", "seed", "data_seed")
+    names += (
+        "per_device_train_batch_size",
+        "gradient_accumulation_steps",
+        "optim",
+        "bf16",
+        "fp16",
+        "use_cpu",
+    )
+    names += ("logging_steps", "dataloader_pin_memory", "disable_tqdm")
+    return {name: getattr(args, name) for name in names} | {"report_to": "none"}
+
+
 def sft(attention: str | None = None, **options: Any) -> Callable[..., Trainer]:
     """TRL's trainer on the same token ids and labels; ``options`` are SFTConfig's, ``attention`` the model's."""
 
     def build(tokenizer: Any, data: Dataset, folder: str) -> Trainer:
         from trl import SFTConfig, SFTTrainer
 
-        same = ours(tokenizer, data, folder).args
-        names = (
-            "learning_rate",
-            "lr_scheduler_type",
-            "warmup_steps",
-            "num_train_epochs",
-            "seed",
-            "data_seed",
-        )
-        names += ("per_device_train_batch_size", "gradient_accumulation_steps", "optim", "bf16", "use_cpu")
-        names += ("logging_steps", "dataloader_pin_memory", "disable_tqdm")
-        settings = {name: getattr(same, name) for name in names} | {"report_to": "none"}
+        settings = same_settings(ours(tokenizer, data, folder).args)
         settings |= {"gradient_checkpointing": PROFILE.gradient_checkpointing}
         args = SFTConfig(
             output_dir=folder, max_length=PROFILE.max_seq_length, save_strategy="no", **settings | options

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.profiles import Profile
-from src.qlora.configs import build_bnb_config, build_lora_config
+from src.qlora.configs import build_bnb_config, build_lora_config, sharded
 from src.qlora.loading import free_memory, load_base_model
 from src.qlora.memory import GIB, PHASES, estimate_vram
 from src.qlora.registry import model_shape, model_spec
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def attach_adapter(
     model: PreTrainedModel, profile: Profile, lora_config: LoraConfig | None = None
 ) -> PeftModel:
-    """Freeze ``model`` and put a fresh, seeded adapter on it; only the adapter, in fp32, can be trained.
+    """Freeze ``model`` and put a fresh, seeded adapter on it; only the adapter, in fp32 (sharded: in
+    ``compute_dtype``), can be trained.
 
     Norms, embeddings and head stay in the profile's ``compute_dtype``: PEFT's ``prepare_model_for_kbit_training`` would
     make them fp32, and with them every activation between two layers and the cache of keys and values. Activations
@@ -47,7 +48,8 @@ def attach_adapter(
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     _hush_peft()
     set_seed(profile.seed)  # A is drawn at random, B starts at zero: the first output is the base's
-    return get_peft_model(model, lora_config)
+    # FSDP joins the adapter with its block: there it has the block's type.
+    return get_peft_model(model, lora_config, autocast_adapter_dtype=not sharded())
 
 
 def load_adapter(model: PreTrainedModel, adapter_dir: str | Path) -> PeftModel:

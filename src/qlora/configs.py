@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from src.profiles import Profile
@@ -17,7 +18,8 @@ def build_bnb_config(profile: Profile) -> BitsAndBytesConfig:
     the same on a CPU.
 
     Double quantization stores the *constants* of the 4-bit blocks in 8 bit, which saves about 0.37 bit a weight;
-    the weights themselves stay in 4 bit.
+    the weights themselves stay in 4 bit. Where the model is cut into shards (``sharded``) their bytes are stored as
+    ``compute_dtype``: FSDP joins a block's tensors into one, and joins neither integers nor unlike types.
     """
     import torch
     from transformers import BitsAndBytesConfig
@@ -27,7 +29,13 @@ def build_bnb_config(profile: Profile) -> BitsAndBytesConfig:
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=getattr(torch, profile.compute_dtype),
+        bnb_4bit_quant_storage=getattr(torch, profile.compute_dtype) if sharded() else None,
     )
+
+
+def sharded() -> bool:
+    """Whether ``accelerate launch`` cuts the model into shards (FSDP, docs/multi_gpu.md)."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true")
 
 
 def build_lora_config(profile: Profile) -> LoraConfig:

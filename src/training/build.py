@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.profiles import Profile
 from src.qlora.adapters import trainable_parameters
+from src.qlora.configs import sharded
 from src.qlora.loading import loaded_commit
 from src.qlora.registry import model_spec
 from src.training.labels import IGNORE
@@ -82,7 +83,8 @@ def build_trainer(
     output_dir = Path(output_dir or profile.artifacts_dir).resolve()  # checkpoints note the best one's path
     return WorkshopTrainer(
         profile=profile,
-        bleu_records=bleu_records,
+        # Answers end at different times, and a process that is done would not gather the others' shards.
+        bleu_records=() if sharded() else bleu_records,
         callbacks=[EarlyStoppingCallback(patience)] if patience else None,
         model=model,
         args=_arguments(profile, len(train_dataset), output_dir, report_to(trackers)),
@@ -102,6 +104,8 @@ def _arguments(profile: Profile, records: int, output_dir: Path, trackers: list[
     batch_size, accumulation = share_batch(profile, int(os.environ.get("WORLD_SIZE", 1)))
     paged = profile.optim.startswith("paged")
     optim = _without_paging(profile.optim) if paged and not cuda else profile.optim
+    if sharded():  # bitsandbytes' optimizers do not know shards
+        optim = "adamw_torch"
     # Where the TensorBoard callback looks; the argument `logging_dir` is gone from transformers 5.
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(output_dir / "runs")
     steps_per_epoch = math.ceil(records / profile.batch_size / profile.gradient_accumulation_steps)

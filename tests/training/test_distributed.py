@@ -9,7 +9,6 @@ import sys
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from src.profiles import ROOT
@@ -86,8 +85,61 @@ def test_two_processes_train_as_one(trained):
     assert gap < 0.05 * size
 
 
-def test_the_accelerate_configurations_can_be_read():
-    folder = ROOT / "configs"
-    assert {path.name for path in folder.glob("*.yaml")} == {"multi_gpu.yaml", "fsdp_qlora.yaml"}
-    fsdp = yaml.safe_load((folder / "fsdp_qlora.yaml").read_text(encoding="utf-8"))
-    assert fsdp["distributed_type"] == "FSDP" and fsdp["mixed_precision"] == "bf16"
+def run_sharded(base, dtype, processes, fsdp="true"):
+    launcher = LAUNCHERS[2] if processes == 2 else []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_FSDP": fsdp}
+    return subprocess.run(
+        [sys.executable, *launcher, str(ROOT / "tests" / "helpers" / "sharded_run.py"), str(base), dtype],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+    )
+
+
+def test_a_4_bit_base_in_two_shards_trains_as_one(random_base_dir):
+    """Stored in the type that is computed in, adapters too: otherwise FSDP refuses to join a block's tensors."""
+    done = [run_sharded(random_base_dir, "bfloat16", processes) for processes in (1, 2)]
+    assert all(run.returncode == 0 for run in done), done[0].stderr[-2000:] + done[1].stderr[-4000:]
+    one, two = (json.loads(run.stdout.strip().splitlines()[-1]) for run in done)
+    assert two["losses"] == pytest.approx(one["losses"], rel=0.01)
+    assert one["losses"][-1] < one["losses"][0] - 0.1  # it did train
+    assert two["bytes"] < 0.55 * one["bytes"]
+
+
+def test_a_4_bit_base_stored_as_bytes_cannot_be_cut(random_base_dir):
+    """What the storage type is for; when this fails, it is needed no more."""
+    run = run_sharded(random_base_dir, "float32", 2, fsdp="false")
+    assert run.returncode != 0 and "flatten" in run.stderr
+
+
+@pytest.mark.parametrize("name", ["multi_gpu.yaml", "fsdp_qlora.yaml"])
+def test_accelerate_knows_every_key_of_the_configurations(name):
+    from dataclasses import fields
+
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.utils import FullyShardedDataParallelPlugin
+
+    path = ROOT / "configs" / name
+    config = load_config_from_file(str(path))  # refuses unknown keys of the first level
+    known = {field.name for field in fields(FullyShardedDataParallelPlugin)}
+    renamed = {"version": "fsdp_version", "offload_params": "cpu_offload"}
+    options = {key.removeprefix("fsdp_") for key in config.fsdp_config}
+    assert {renamed.get(option, option) for option in options} <= known
+    assert config.distributed_type == ("FSDP" if name.startswith("fsdp") else "MULTI_GPU")
+    assert config.mixed_precision == "bf16"
+    assert {file.name for file in (ROOT / "configs").glob("*.yaml")} == {"multi_gpu.yaml", "fsdp_qlora.yaml"}
+
+
+def test_the_trainer_of_a_sharded_model(nf4_base, tiny_profile, tokenizer, records, tmp_path, monkeypatch):
+    from src.qlora.adapters import attach_adapter
+    from src.training.build import build_trainer
+    from src.training.labels import tokenize_records
+
+    monkeypatch.setattr("src.training.build.sharded", lambda: True)
+    data = tokenize_records(records, tokenizer, tiny_profile.max_seq_length)
+    model = attach_adapter(nf4_base, tiny_profile)
+    trainer = build_trainer(
+        model, tokenizer, data, data, tiny_profile, tmp_path / "run", bleu_records=records[:2]
+    )
+    assert trainer.args.optim == "adamw_torch" and not trainer.bleu_records
