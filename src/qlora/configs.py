@@ -24,12 +24,13 @@ def build_bnb_config(profile: Profile) -> BitsAndBytesConfig:
     import torch
     from transformers import BitsAndBytesConfig
 
+    dtype = getattr(torch, profile.compute_dtype)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=getattr(torch, profile.compute_dtype),
-        bnb_4bit_quant_storage=getattr(torch, profile.compute_dtype) if sharded() else None,
+        bnb_4bit_compute_dtype=dtype,
+        **({"bnb_4bit_quant_storage": dtype} if sharded() else {}),
     )
 
 

@@ -63,7 +63,7 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("instructor", r"(09):(00)부터 (18):(00)|빼면 (\d+)분", "docs/test_docs.py::test_the_run_sheet_fills_the_day_and_has_time_for_every_notebook"),
     ("troubleshooting", r"(\d+)분의 1로 줄이고", of("src/training/diagnosis.py", r"큽니다\. (\d+)분의 1로")),
     ("troubleshooting", r"(\d+)배를 권합니다", of("src/training/diagnosis.py", r"(\d+)배로 올려")),
-    ("multi_gpu", r"(네) 가지를 고쳐야", listed("multi_gpu", "네 가지를 고쳐야")),
+    ("multi_gpu", r"(\d)% 안에서", lambda: 100 * float(re.search(r"rel=(0\.\d+)\)", (ROOT / "tests/training/test_distributed.py").read_text())[1])),
     ("serving", r"127\.0\.0\.1:(\d+)", of("configs/jupyterhub_config.py", r"127\.0\.0\.1:(\d+)")),
     ("serving", r"(열) 명씩", of("configs/jupyterhub_config.py", r"concurrent_spawn_limit = (\d+)")),
     ("serving", r"노트북 (일곱) 개", lambda: len(NOTEBOOKS)),
