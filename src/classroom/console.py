@@ -1,7 +1,6 @@
 """The terminal while notebooks run: what each lane does and for how long."""
 
 import asyncio
-import itertools
 import os
 import shutil
 import sys
@@ -41,13 +40,18 @@ class Console:
 
     async def tick(self) -> None:
         """Show the time gone by, and that others use the machine when they do, until cancelled."""
-        others = Others()
-        for second in itertools.count(1):
-            await asyncio.sleep(1.0)
-            if (second == 1 or second % 20 == 0) and (line := others.line()):
-                self.line(line)
-            if second % self.every:
+        others, shown = Others(), time.monotonic()
+        look = shown + 1
+        while True:
+            await asyncio.sleep(min(self.every, 1.0))
+            now = time.monotonic()
+            if now >= look:
+                look = now + 20
+                if line := others.line():
+                    self.line(line)
+            if now - shown < self.every:
                 continue
+            shown = now
             self._draw()
             if not self.tty:
                 for text, since in self._shown.values():
