@@ -7,11 +7,13 @@ lock), which is said, and given up after ``WAIT`` seconds. Not even that: given 
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from queue import Empty
 from typing import Any
 
+import nbclient.client
 import psutil
 from nbclient import NotebookClient
 from nbclient.output_widget import OutputWidget
@@ -21,6 +23,10 @@ LOOK = 5.0  # seconds between two looks at the kernel
 TELL, DEAF, WAIT = 25.0, 50.0, 900.0  # seconds of silence
 WAKINGS = 3  # times a notebook's kernel is woken before it counts as stuck
 WORKING = 0.01  # of one processor: an idle kernel uses a tenth of it
+
+# What a carriage return overwrites: nbclient's own pattern without "^" starts anew at every character of a line, so that
+# one line of 500,000 characters holds up the whole runner for minutes.
+OVERWRITTEN = nbclient.client._RGX_CARRIAGERETURN = re.compile(r"^.*\r(?=[^\n])", re.MULTILINE)
 
 
 class Stuck(RuntimeError):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
+import nbclient.client
 import nbformat
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from src.classroom import run, watch
 from src.classroom.lanes import lanes
@@ -132,6 +136,20 @@ def test_widgets_are_heard_and_never_answered(go, monkeypatch):
     status, _, page = go(SLIDERS, "plt.plot([1, 2]); plt.show()")
     assert status == 0 and page.count('src="data:image/png') == 1
     assert "execute_request" in sent and "comm_msg" not in sent
+
+
+@given(st.text("가\r\n ", max_size=30))
+def test_a_line_that_overwrites_itself_is_read_as_by_nbclient(text):
+    """In time that grows with the text, not with the square of its longest line: it is looked for at line starts."""
+    assert (
+        watch.OVERWRITTEN.pattern.startswith("^") and watch.OVERWRITTEN is nbclient.client._RGX_CARRIAGERETURN
+    )
+    assert watch.OVERWRITTEN.sub("", text) == re.sub(r".*\r(?=[^\n])", "", text)
+
+
+def test_a_very_long_line_reaches_the_page(go):
+    status, _, page = go("print('가' * 300_000 + '끝')")
+    assert status == 0 and "가끝" in page
 
 
 def test_no_socket_is_waited_for_without_an_end(go, monkeypatch):
