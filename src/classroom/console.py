@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import re
 import shutil
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import psutil
 
+from src.classroom.lanes import HANDS_OVER
 from src.data.text import width
 
 
@@ -70,6 +74,49 @@ class Console:
                 text = text[:-1]
             parts.append(text + end)
         print("\r\x1b[2K" + " | ".join(parts), end="", flush=True)
+
+
+class Cells:
+    """One notebook's place on the console and the seconds of its cells, kept by nbclient's hooks."""
+
+    def __init__(self, console: Console, number: str, handed_over: asyncio.Event) -> None:
+        self.console, self.number, self.handed_over = console, number, handed_over
+        self.times: list[dict[str, Any]] = []
+        self.at: tuple[int, int, int, str] | None = None  # (index, place among code cells, how many, heading)
+        console.show(number, f"{number} · 커널을 시작합니다")
+
+    def begin(self, cells: Sequence[Any]) -> None:
+        self.headings = cell_headings(cells)
+        self.code = [i for i, cell in enumerate(cells) if cell.cell_type == "code" and cell.source.strip()]
+
+    def started(self, cell: Any, cell_index: int) -> None:
+        place = self.code.index(cell_index) + 1
+        self.at = (cell_index, place, len(self.code), self.headings[cell_index])
+        self.begun = time.monotonic()
+        self.console.show(self.number, f"{self.number} · 셀 {place}/{len(self.code)} · {self.at[3]}")
+
+    def executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        seconds = time.monotonic() - self.begun
+        self.times.append({"index": cell_index, "heading": self.at[3], "seconds": round(seconds, 2)})
+        self.console.done(self.number, f" · {seconds:.1f}초")
+        if HANDS_OVER in cell.metadata.get("tags", ()) and execute_reply["content"]["status"] == "ok":
+            self.handed_over.set()
+
+    def end(self) -> None:
+        self.console.forget(self.number)
+
+
+def cell_headings(cells: Sequence[Any]) -> list[str]:
+    """For each cell the nearest Markdown heading at or above it."""
+    headings, current = [], "(제목 없음)"
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            # '#' in code is a comment
+            prose = re.sub(r"^(```|~~~).*?^\1", "", cell.source, flags=re.M | re.S)
+            found = re.findall(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", prose, flags=re.M)
+            current = found[-1] if found else current
+        headings.append(current)
+    return headings
 
 
 class Others:

@@ -11,6 +11,8 @@ from src.qlora.registry import model_spec
 
 # Notebooks of different lanes use nothing of each other's; a lane is worked off in its order.
 LANES = (("00.01", "00", "05"), ("01", "02", "03", "04"))
+# The tag of a cell that leaves all that the next notebook of its lane needs.
+HANDS_OVER = "hands-over"
 LANE_GIB = 3  # memory that a lane of small models needs
 
 

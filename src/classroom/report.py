@@ -33,20 +33,6 @@ body.jp-Notebook main { margin-left: 16rem } }
 STOPPED_HERE = "> **여기서 멈췄습니다.** 아래 셀은 실행하지 않았습니다."
 
 
-def cell_headings(cells: Sequence[Any]) -> list[str]:
-    """For each cell the nearest Markdown heading at or above it."""
-    headings, current = [], "(제목 없음)"
-    for cell in cells:
-        if cell.cell_type == "markdown":
-            prose = re.sub(
-                r"^(```|~~~).*?^\1", "", cell.source, flags=re.M | re.S
-            )  # '#' in code is a comment
-            found = re.findall(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", prose, flags=re.M)
-            current = found[-1] if found else current
-        headings.append(current)
-    return headings
-
-
 def warning_lines(cells: Sequence[Any]) -> list[str]:
     """The lines that cells left on stderr and that hold a warning."""
     texts = [

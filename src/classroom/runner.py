@@ -15,12 +15,11 @@ from typing import Any
 
 import nbformat
 
-from src.classroom.console import Console
+from src.classroom.console import Cells, Console
 from src.classroom.kernel import kernel_env, new_manager
 from src.classroom.landing import write_landing
 from src.classroom.lanes import key_of, lanes
 from src.classroom.report import (
-    cell_headings,
     entry_of,
     error_message,
     not_run,
@@ -55,7 +54,7 @@ class Runner:
         self._steps: set[asyncio.Future] = set()
 
     def run(self, selected: Sequence[Path], jobs: int = 1) -> int:
-        """Run ``selected`` (some of ``notebooks``, in their order), in ``jobs`` lanes; returns the exit status."""
+        """Run ``selected`` (some of ``notebooks``, in their order), ``jobs`` at a time; returns the exit status."""
         self.started = time.time()
         self.entries = {p.stem: not_run(p) for p in self.notebooks}
         self.entries |= read_entries(self.output_dir, self.profile.name, self.commit)
@@ -65,37 +64,53 @@ class Runner:
         self.before = sum(entry["seconds"] for entry in self.entries.values())
         self._save()
         with self._signals():
-            asyncio.run(self._run_lanes(lanes(selected) if jobs > 1 else [list(selected)]))
+            asyncio.run(self._run_lanes(lanes(selected) if jobs > 1 else [list(selected)], jobs))
         entries = list(self.entries.values())
         write_landing(self.output_dir, {"notebooks": entries, "seconds": self._seconds()})
         print_summary(self.console, self.output_dir, entries, self.started, self._seconds())
         return 130 if self.stopped else 1 if self.failed else 0
 
-    async def _run_lanes(self, each: Sequence[Sequence[Path]]) -> None:
+    async def _run_lanes(self, each: Sequence[Sequence[Path]], jobs: int) -> None:
+        self._slots = asyncio.Semaphore(jobs)
         async with asyncio.TaskGroup() as group:
             ticking = group.create_task(self.console.tick())
             await asyncio.gather(*(self._run_lane(lane) for lane in each))
             ticking.cancel()
 
     async def _run_lane(self, lane: Sequence[Path]) -> None:
-        for path in lane:
-            if self.stopped or self.failed:  # between two notebooks
-                return
-            for attempt in range(1, ATTEMPTS + 1):
-                entry, stuck = await self._run_notebook(path, attempt)
-                if not stuck or self.stopped or attempt == ATTEMPTS:
-                    break
-                self.console.line(
-                    f"{self._number(path)} · {entry['error']['message']} 처음부터 다시 실행합니다."
-                )
-            self.entries[path.stem] = entry
-            self.failed = self.failed or entry["status"] != "ok"
-            self._save()
+        """The notebooks of ``lane``, each as soon as the one before it has handed over and a slot is free."""
+        if not lane or self.stopped or self.failed:
+            return
+        path, *rest = lane
+        handed_over = asyncio.Event()
 
-    async def _run_notebook(self, path: Path, attempt: int) -> tuple[dict[str, Any], bool]:
+        async def go_on() -> None:
+            await handed_over.wait()
+            await self._run_lane(rest)
+
+        following = asyncio.create_task(go_on())
+        for attempt in range(1, ATTEMPTS + 1):
+            async with self._slots:
+                if self.stopped or self.failed:  # while it waited
+                    break
+                self.entries[path.stem], stuck = await self._run_notebook(path, attempt, handed_over)
+            if not stuck or self.stopped or attempt == ATTEMPTS:
+                break
+            message = self.entries[path.stem]["error"]["message"]
+            self.console.line(f"{self._number(path)} · {message} 처음부터 다시 실행합니다.")
+            if handed_over.is_set():
+                await following  # it reads what another try will write anew
+        self.failed = self.failed or self.entries[path.stem]["status"] == "failed"
+        self._save()
+        handed_over.set()
+        await following
+
+    async def _run_notebook(
+        self, path: Path, attempt: int, handed_over: asyncio.Event
+    ) -> tuple[dict[str, Any], bool]:
         """The notebook's entry in ``run.json``, and whether its kernel got stuck, so that another try may help."""
         started, number = time.monotonic(), self._number(path)
-        lane = _Cells(self.console, number)
+        lane = Cells(self.console, number, handed_over)
         error: Exception | None = None
         nb = nbformat.v4.new_notebook()
         try:
@@ -123,7 +138,7 @@ class Runner:
             self._explain(path, at, entry["error"]["message"])
         return entry, stuck
 
-    async def _execute(self, nb: nbformat.NotebookNode, path: Path, lane: _Cells) -> None:
+    async def _execute(self, nb: nbformat.NotebookNode, path: Path, lane: Cells) -> None:
         """Start a kernel, run every cell, shut the kernel down, whatever happens."""
         sockets = tempfile.TemporaryDirectory(prefix="ws-")
         manager = new_manager(Path(sockets.name))
@@ -214,31 +229,3 @@ class Runner:
     def _seconds(self) -> float:
         """By the clock, of this run and of what an earlier one left: less than the notebooks' sum with two lanes."""
         return round(self.before + time.time() - self.started, 2)
-
-
-class _Cells:
-    """One notebook's place on the console and the seconds of its cells, kept by nbclient's hooks."""
-
-    def __init__(self, console: Console, number: str) -> None:
-        self.console, self.number = console, number
-        self.times: list[dict[str, Any]] = []
-        self.at: tuple[int, int, int, str] | None = None  # (index, place among code cells, how many, heading)
-        console.show(number, f"{number} · 커널을 시작합니다")
-
-    def begin(self, cells: Sequence[Any]) -> None:
-        self.headings = cell_headings(cells)
-        self.code = [i for i, cell in enumerate(cells) if cell.cell_type == "code" and cell.source.strip()]
-
-    def started(self, cell: Any, cell_index: int) -> None:
-        place = self.code.index(cell_index) + 1
-        self.at = (cell_index, place, len(self.code), self.headings[cell_index])
-        self.begun = time.monotonic()
-        self.console.show(self.number, f"{self.number} · 셀 {place}/{len(self.code)} · {self.at[3]}")
-
-    def executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
-        seconds = time.monotonic() - self.begun
-        self.times.append({"index": cell_index, "heading": self.at[3], "seconds": round(seconds, 2)})
-        self.console.done(self.number, f" · {seconds:.1f}초")
-
-    def end(self) -> None:
-        self.console.forget(self.number)

@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from src.classroom import run, runner
-from src.classroom.console import Console, Others, elapsed
+from src.classroom.console import Console, Others, cell_headings, elapsed
 from src.classroom.kernel import environment, kernel_env
-from src.classroom.report import cell_headings, print_summary, warning_lines
+from src.classroom.lanes import HANDS_OVER
+from src.classroom.report import print_summary, warning_lines
 from src.data.text import width
 from src.profiles import PROFILES, ROOT
 
@@ -108,6 +109,42 @@ def test_two_lanes_keep_their_own_order_and_stop_at_a_failure(outputs, tmp_path)
     write_notebook(paths[2], "1 / 0")
     assert run.main(["--jobs", "2"], notebooks=paths) == 1
     assert statuses(outputs)[2:4] == ["failed", "not run"]
+
+
+def hand_over(path: Path) -> None:
+    """The first code cell leaves what the next notebook needs."""
+    nb = nbformat.read(path, as_version=4)
+    next(cell for cell in nb.cells if cell.cell_type == "code").metadata["tags"] = [HANDS_OVER]
+    nbformat.write(nb, path)
+
+
+def test_the_next_one_begins_as_soon_as_its_needs_are_there(outputs, tmp_path):
+    """03 ends only when it sees what 04 wrote; one after the other, 04 sees that 03 has ended."""
+    both = "from pathlib import Path; import time; n = Path('note')\n"
+    wait = f"{both}for _ in range(600):\n    if n.exists(): break\n    time.sleep(0.1)\nelse: 1 / 0"
+    paths = [
+        write_notebook(tmp_path / "03-x.ipynb", "# 절", "print('어댑터')", wait),
+        write_notebook(tmp_path / "04-x.ipynb", "# 절", f"{both}n.touch()"),
+    ]
+    hand_over(paths[0])
+    assert run.main(["--jobs", "2"], notebooks=paths) == 0
+    write_notebook(paths[0], "# 절", "print('어댑터')", f"{both}n.unlink()")
+    hand_over(paths[0])
+    write_notebook(paths[1], "# 절", f"{both}assert not n.exists()")
+    assert run.main(["--jobs", "1"], notebooks=paths) == 0
+
+
+def test_no_more_than_two_run_at_once_and_nothing_begins_after_a_failure(outputs, tmp_path):
+    """05 has its slot when 03 hands over; it fails, so 04 is not begun, and 03 runs to its end."""
+    seen = "from pathlib import Path; import time\nwhile not Path('failed').exists(): time.sleep(0.1)"
+    paths = [
+        write_notebook(tmp_path / "03-x.ipynb", "# 절", "1", seen),
+        write_notebook(tmp_path / "04-x.ipynb", "# 절", "1"),
+        write_notebook(tmp_path / "05-x.ipynb", "# 절", "open('failed', 'w'); 1 / 0"),
+    ]
+    hand_over(paths[0])
+    assert run.main(["--jobs", "2"], notebooks=paths) == 1
+    assert statuses(outputs) == ["ok", "not run", "failed"]
 
 
 def test_a_failure_is_named_and_what_ran_is_kept(outputs, three, tmp_path, capsys):

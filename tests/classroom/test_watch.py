@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.classroom import run, watch
-from src.classroom.lanes import lanes
+from src.classroom.lanes import HANDS_OVER, lanes
 from src.classroom.watch import PatientClient
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="정지 신호가 없는 운영 체제입니다")
@@ -76,6 +76,29 @@ if not Path({str(flag)!r}).exists():
 print('둘째에는', '됩니다')"""
     status, out, page = go(cell)
     assert status == 0 and "1번 다시 시작" in out and "둘째에는 됩니다" in page
+
+
+def test_what_sticks_after_handing_over_is_tried_again_when_the_next_one_has_ended(
+    short, tmp_path, monkeypatch
+):
+    """Another try writes anew what the next notebook reads."""
+    monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setenv("WORKSHOP_PROFILE", "tiny")
+    monkeypatch.chdir(tmp_path)
+    write = "open('order', 'a').write('{} ')"
+    stick = "import os, signal\nwhile open('order').read().split() != ['03', '04', '03']: os.kill(os.getpid(), signal.SIGSTOP)"
+    sources = {
+        "03": [write.format("03"), stick],
+        "04": ["import time; end = time.time() + 12\nwhile time.time() < end: pass", write.format("04")],
+    }
+    paths = []
+    for key, cells in sources.items():
+        nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        nb.cells[0].metadata["tags"] = [HANDS_OVER]
+        paths.append(tmp_path / f"{key}-x.ipynb")
+        nbformat.write(nb, paths[-1])
+    assert run.main(["--jobs", "2"], notebooks=paths) == 0
+    assert Path("order").read_text().split() == ["03", "04", "03"]
 
 
 def test_a_reply_that_never_comes(short, go, monkeypatch):
