@@ -28,7 +28,6 @@ def pytest_collection_modifyitems(items):
 # What may be left out where everything runs (CI=true), and why; anything else that is skipped there is a failure.
 MAY_BE_SKIPPED = {
     r"no hub here": "관리자 권한과 프록시, 다른 계정이 열 수 있는 파이썬이 있어야 합니다(docs/serving.md)",
-    r"the run '\w+' has not ended": "두 실행의 수를 나중에 끝난 쪽이 비교합니다",
     r"AVX512-BF16": "그 명령이 없는 CPU에는 그 결함도 없습니다",
     r"운영 체제": "이 운영 체제에 없는 신호를 씁니다",
 }

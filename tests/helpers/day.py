@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from bs4 import BeautifulSoup
 
 from src.classroom.run import NOTEBOOKS
@@ -48,16 +47,3 @@ def run_alone(key: str, outputs: Path) -> None:
     assert [entry["status"] for entry in run["notebooks"]] == expected
     assert {e["name"]: e["warnings"] for e in run["notebooks"] if e["stderr"]} == {}
     assert_no_warning(outputs / "tiny" / "html" / f"{NAMES[KEYS.index(key)]}.html")
-
-
-def same_numbers(factory, name: str, other: str, outputs: Path | None = None) -> None:
-    """``comparison.json`` of two runs of this session, maybe by two workers: whichever ends second compares, the
-    first says that it did not. ``outputs`` is given by the run itself, to leave its numbers."""
-    base = factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    if outputs is not None:
-        (shared / f"{name}.comparison").write_bytes((outputs / "tiny" / "comparison.json").read_bytes())
-        return
-    if not (shared / f"{other}.comparison").exists():
-        pytest.skip(f"the run '{other}' has not ended; where it is run, its test compares")
-    assert (shared / f"{other}.comparison").read_bytes() == (shared / f"{name}.comparison").read_bytes()

@@ -6,14 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from day import NAMES, assert_no_warning, run_workshop, same_numbers
+from day import NAMES, assert_no_warning, run_workshop
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> tuple[Path, dict]:
     outputs = tmp_path_factory.mktemp("whole")
     run = run_workshop(outputs)
-    same_numbers(tmp_path_factory, "whole", "alone", outputs)
     return outputs / "tiny", run
 
 
@@ -54,8 +53,3 @@ def test_the_asked_value_is_in_the_answer(metrics):
 def test_it_says_so_when_the_documents_do_not_answer(metrics):
     assert metrics["abstention"]["tuned"] >= 0.8
     assert metrics["false_abstention"]["tuned"] <= 0.1
-
-
-def test_another_run_gives_the_same_numbers(whole, tmp_path_factory):
-    """The other run is notebook 04 alone in an empty folder: data, training and answers once more."""
-    same_numbers(tmp_path_factory, "whole", "alone")
