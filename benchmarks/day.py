@@ -1,5 +1,6 @@
 """The day's running times: ``python -m benchmarks.day`` runs ``make workshop`` twice, alone and beside two busy programs, and
-writes what it measured into the instructor's run sheet. Nothing else should run meanwhile.
+writes what it measured into the instructor's run sheet; ``--instructions`` runs it as on kinds of CPU and compares the
+numbers. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -18,14 +19,26 @@ from src.profiles import ROOT, active_profile
 
 SHEET = PAGE.with_name("instructor.md")
 BUSY = 2  # other programs in the second run
+# What oneDNN and PyTorch may use; a CPU that has less uses less.
+INSTRUCTIONS = {
+    "AVX2": ("AVX2", "avx2"),
+    "AVX-512": ("AVX512_CORE", "avx512"),
+    "AVX-512 + BF16": ("AVX512_CORE_BF16", "avx512"),
+    "AMX": ("AVX512_CORE_AMX", "avx512"),
+}
 
 
-def run_day(others: int) -> dict[str, Any]:
-    """``run.json`` of a whole day in an empty folder beside ``others`` busy programs; CalledProcessError if it fails."""
+def run_day(others: int = 0, **env: str) -> dict[str, Any]:
+    """``run.json`` of a whole day in an empty folder beside ``others`` busy programs, with ``comparison.json`` as
+    ``comparison``; CalledProcessError if it fails."""
     with tempfile.TemporaryDirectory() as folder, busy(others):
-        env = {**os.environ, "WORKSHOP_OUTPUTS": folder}
+        env = {**os.environ, **env, "WORKSHOP_OUTPUTS": folder}
         subprocess.run([sys.executable, "-m", "src.classroom.run"], cwd=ROOT, env=env, check=True)
-        return json.loads((Path(folder) / active_profile().name / "run.json").read_text(encoding="utf-8"))
+        left = Path(folder) / active_profile().name
+        run, numbers = (
+            json.loads((left / f"{n}.json").read_text(encoding="utf-8")) for n in ("run", "comparison")
+        )
+        return run | {"comparison": numbers}
 
 
 def times_table(alone: dict[str, Any], beside: dict[str, Any]) -> str:
@@ -45,7 +58,44 @@ def times_table(alone: dict[str, Any], beside: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def instruction_sets() -> list[str]:
+    """The names in ``INSTRUCTIONS`` that this CPU has; none where the system does not say (``/proc/cpuinfo``)."""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.exists() else set()
+    needs = {"AVX2": "avx2", "AVX-512": "avx512bw", "AVX-512 + BF16": "avx512_bf16", "AMX": "amx_bf16"}
+    return [name for name, flag in needs.items() if flag in flags]
+
+
+def instructions_table(runs: dict[str, dict[str, Any]]) -> str:
+    """A Markdown table of days by instruction set: seconds by the clock and of the training, a few numbers, and whether
+    ``comparison.json`` is that of the first."""
+    first = next(iter(runs.values()))["comparison"]
+    rows = ["| 명령어 | 하루(초) | ROUGE-L | 정확히 일치 | 첫 줄과 |", "|---|---:|---:|---:|---|"]
+    for name, run in runs.items():
+        scores = [
+            f"{run['comparison']['metrics'][metric]['tuned']:.3f}" for metric in ("rougeL", "exact_match")
+        ]
+        same = "같음" if run["comparison"] == first else "다름"
+        rows.append(f"| {name} | {run['seconds']:.0f} | {' | '.join(scores)} | {same} |")
+    return "\n".join(rows)
+
+
+def by_instructions() -> None:
+    runs = {}
+    for name in instruction_sets():
+        onednn, aten = INSTRUCTIONS[name]
+        runs[name] = run_day(ONEDNN_MAX_CPU_ISA=onednn, ATEN_CPU_CAPABILITY=aten)
+    missing = ", ".join(name for name in INSTRUCTIONS if name not in runs)
+    text = f"{instructions_table(runs)}\n\n{machine('torch', 'bitsandbytes')}"
+    text += f" 이 CPU에 없어 재지 못한 것: {missing}." if missing else ""
+    write_section("instructions", text)
+    print(text)
+
+
 def main() -> None:
+    if "--instructions" in sys.argv[1:]:
+        by_instructions()
+        return
     alone, beside = run_day(0), run_day(BUSY)
     where = machine("torch", "transformers", "bitsandbytes")
     text = (
