@@ -87,7 +87,7 @@ def by_instructions() -> None:
         runs[name] = run_day(ONEDNN_MAX_CPU_ISA=onednn, ATEN_CPU_CAPABILITY=aten)
     missing = ", ".join(name for name in INSTRUCTIONS if name not in runs)
     text = f"{instructions_table(runs)}\n\n{machine('torch', 'bitsandbytes')}"
-    text += f" 이 CPU에 없어 재지 못한 것: {missing}." if missing else ""
+    text += f" 재지 않은 것(이 CPU에 없음): {missing}." if missing else ""
     write_section("instructions", text)
     print(text)
 
