@@ -11,20 +11,22 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
+LOAD = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # of others: nothing is measured yet
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
 
 def machine(*packages: str) -> str:
-    """Where and when a table was measured: cores, memory, versions, date; one line of Korean."""
+    """Where and when a table was measured: cores, memory, versions, date, what ran beside; one line of Korean."""
     memory = "메모리 알 수 없음"
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = f"메모리 {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f}GiB"
     if "MALLOC_TRIM_THRESHOLD_" in os.environ:
         memory += "(할당은 Makefile의 설정)"
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
+    beside = f" 다른 프로그램도 돌고 있었습니다(시작할 때의 부하 {LOAD:.1f})." if LOAD > 0.5 else ""
     return (
         f"잰 곳: {platform.system()} {platform.machine()}, 논리 코어 {os.cpu_count()}개, {memory}, "
-        f"Python {platform.python_version()}, {versions}. 잰 날: {datetime.date.today()}."
+        f"Python {platform.python_version()}, {versions}. 잰 날: {datetime.date.today()}.{beside}"
     )
 
 

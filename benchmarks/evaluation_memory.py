@@ -27,28 +27,33 @@ WAYS = {
 }
 
 
-class PeakGrowth:
-    """How far this process's resident memory rose above what it was at the beginning, in MiB; looked at every 2 ms."""
+class Resident:
+    """``with Resident() as seen: …`` and then ``seen.before`` and ``seen.peak``: MiB of this process in memory, looked at
+    every 2 ms. ``anonymous``: without what mirrors a file (libraries, mapped weights), which Linux alone tells."""
 
-    def __enter__(self) -> PeakGrowth:
+    def __init__(self, anonymous: bool = False) -> None:
         import psutil
 
-        process = psutil.Process()
-        self._before = self._peak = process.memory_info().rss
+        self._anonymous, self._process = anonymous, psutil.Process()
+
+    def __enter__(self) -> Resident:
+        self.before = self.peak = self._now()
         self._stop = threading.Event()
-
-        def watch() -> None:
-            while not self._stop.wait(0.002):
-                self._peak = max(self._peak, process.memory_info().rss)
-
-        self._thread = threading.Thread(target=watch)
+        self._thread = threading.Thread(target=self._watch)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self.mib = (self._peak - self._before) / 2**20
+
+    def _now(self) -> float:
+        memory = self._process.memory_info()
+        return (memory.rss - (memory.shared if self._anonymous else 0)) / 2**20
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.002):
+            self.peak = max(self.peak, self._now())
 
 
 def evaluate(way: str, records: int, times: int) -> tuple[float, float]:
@@ -95,11 +100,11 @@ def evaluate(way: str, records: int, times: int) -> tuple[float, float]:
                 data_collator=trainer.data_collator,
                 compute_metrics=token_accuracy,
             )
-        with PeakGrowth() as growth, TensorBytes() as tensors:
+        with Resident() as resident, TensorBytes() as tensors:
             found = trainer.evaluate()
     if ("eval_bleu" if way == "ours" else "eval_accuracy") not in found:
         raise RuntimeError(f"{way}: no score among {sorted(found)}")
-    return growth.mib, tensors.peak / 2**20
+    return resident.peak - resident.before, tensors.peak / 2**20
 
 
 def in_a_process(way: str, records: int, times: int) -> tuple[float, float]:

@@ -109,9 +109,17 @@ def held(model: Any) -> float:
     """GiB that ``model`` takes: on a card all that is allocated, on a CPU its weights, 4-bit ones with their constants."""
     if torch.cuda.is_available():
         return torch.cuda.memory_allocated() / GIB
-    states = [state for p in model.parameters() if (state := getattr(p, "quant_state", None)) is not None]
-    constants = sum(state.absmax.nbytes + state.state2.absmax.nbytes for state in states)
-    return (sum(p.nbytes for p in model.parameters()) + constants) / GIB
+    return sum(model_bytes(model).values()) / GIB
+
+
+def model_bytes(model: Any) -> dict[str, int]:
+    """Bytes of ``model``'s own tensors, by the estimate's terms."""
+    sizes = dict.fromkeys(("weights", "quantization_constants", "adapters"), 0)
+    for name, parameter in model.named_parameters():
+        sizes["adapters" if "lora_" in name else "weights"] += parameter.nbytes
+        if (state := getattr(parameter, "quant_state", None)) is not None:
+            sizes["quantization_constants"] += state.absmax.nbytes + state.state2.absmax.nbytes
+    return sizes
 
 
 def measure(profile: Profile) -> Found:

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -58,7 +59,14 @@ def sft(model: Any, args: Any, data: Dataset, folder: str, profile: Profile) -> 
     return SFTTrainer(model=model, args=config, train_dataset=data, processing_class=tokenizer)
 
 
-def train(model: Any, profile: Profile, *, guest: bool = False, steps: int = STEPS) -> tuple[Clock, Trainer]:
+def train(
+    model: Any,
+    profile: Profile,
+    *,
+    guest: bool = False,
+    steps: int = STEPS,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> tuple[Clock, Trainer]:
     """``1 + steps`` updates of the profile's own batch; ``guest``: by TRL's trainer (Unsloth's models too)."""
     rows = profile.batch_size * profile.gradient_accumulation_steps * (1 + steps)
     data = longest_records(profile, rows, model_shape(model_spec(profile)).vocab)
@@ -71,7 +79,8 @@ def train(model: Any, profile: Profile, *, guest: bool = False, steps: int = STE
         if guest:
             trainer = sft(model, trainer.args, data, folder, profile)
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(clock)
+        for callback in (clock, *callbacks):
+            trainer.add_callback(callback)
         with contextlib.redirect_stdout(io.StringIO()):
             trainer.train()
     return clock, trainer
@@ -123,7 +132,8 @@ def answer(model: Any, profile: Profile, phase: str) -> tuple[int, float]:
     mask[0, 0] = 0  # padded, as a batch of questions is
     options = {"max_new_tokens": new, "min_new_tokens": new, "do_sample": False, "use_cache": True}
     began = time.perf_counter()
-    with evaluation_mode(model):
+    adapter = model.disable_adapter if phase == "few_shot" else contextlib.nullcontext
+    with adapter(), evaluation_mode(model):
         made = model.generate(input_ids=ids, attention_mask=mask, pad_token_id=0, **options)
     written = made[:, ids.shape[1] :].cpu().numel()  # waits for the card
     return written, time.perf_counter() - began

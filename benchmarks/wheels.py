@@ -7,8 +7,10 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 from benchmarks import write_section
@@ -21,7 +23,7 @@ SYSTEMS = {
     "macOS ARM": r"macosx_.*_(arm64|universal2)",
     "Windows x86-64": r"win_amd64",
 }
-PYTHON = re.compile(r"cp311|py3|py2\.py3")  # the oldest that is supported; abi3 wheels carry an older cp3
+PYTHON = (3, 11)  # the oldest that is supported
 
 
 def pins() -> dict[str, str]:
@@ -37,7 +39,11 @@ def systems_of(name: str, version: str) -> set[str]:
         f"https://pypi.org/simple/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
-        files = [file["filename"] for file in json.load(answer)["files"]]
+        return systems([file["filename"] for file in json.load(answer)["files"]], version)
+
+
+def systems(files: Iterable[str], version: str) -> set[str]:
+    """The systems on which one of ``files`` is a wheel of ``version`` for ``PYTHON``; "sdist" for none."""
     found: set[str] = set()
     for file in files:
         if not file.endswith(".whl"):
@@ -48,12 +54,16 @@ def systems_of(name: str, version: str) -> set[str]:
             continue
         if str(released) != version:
             continue
-        for tag in tags:
-            if not (PYTHON.search(tag.interpreter) or tag.abi == "abi3"):
-                continue
+        for tag in filter(_fits, tags):
             matching = {s for s, form in SYSTEMS.items() if re.fullmatch(form, tag.platform)}
             found |= set(SYSTEMS) if tag.platform == "any" else matching
     return found or {"sdist"}
+
+
+def _fits(tag: Tag) -> bool:
+    """Whether ``PYTHON`` can load it where the system is right; stable-ABI wheels fit from the Python they name on."""
+    own, platforms = "cp{}{}".format(*PYTHON), [tag.platform]
+    return tag in {*cpython_tags(PYTHON, [own], platforms), *compatible_tags(PYTHON, own, platforms)}
 
 
 def main() -> None:

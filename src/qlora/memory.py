@@ -70,14 +70,15 @@ def estimate_vram(
 
     ``answering``, ``few_shot``, ``open_book``: a batch of ``answering_tokens``, or one row where that is longer.
 
-    - cache: keys and values of all tokens in all layers. activations: one block's, and the attention mask.
+    - cache: keys and values of all tokens in all layers. activations: one block's, and the attention mask; solved
+      examples are shown to the base, whose adapter is off.
     - logits: of the last position alone.
 
     ``parity``: the adapter on the base without quantization, all logits of a row (``logits_of`` goes row by row).
 
     Tests hold each term against what torch counts on a CPU, at two sizes. At the 7.8B model's width, two of its layers:
-    a step on 1 × 256 tokens 0.172 GiB counted, 0.179 estimated; reading 1 × 1,735 to answer, 0.255 and 0.271. On a GPU
-    nothing has been measured.
+    a step on 1 × 256 tokens 0.172 GiB counted, 0.179 estimated; reading 1 × 1,735 to answer, 0.255 and 0.271. All 32 of
+    them: docs/benchmarks.md. On a GPU nothing has been measured.
 
     Raises:
         ValueError: an unknown phase.
@@ -96,7 +97,7 @@ def estimate_vram(
         longest = length * (1 + profile.few_shot_examples * (phase == "few_shot"))
         if batch_size is None:
             rows = max(1, answering_tokens(profile) // longest)
-        terms = fixed | _forward(profile, rows, longest, quantized=quantized)
+        terms = fixed | _forward(profile, rows, longest, quantized=quantized, adapter=phase != "few_shot")
     gib = {name: size / GIB for name, size in terms.items()}
     return {**gib, "total": sum(gib.values())}
 
@@ -182,21 +183,29 @@ def _training(profile: Profile, rows: int, length: int, quantized: bool) -> dict
 
 
 def _forward(
-    profile: Profile, rows: int, length: int, quantized: bool, kept: int | None = None
+    profile: Profile,
+    rows: int,
+    length: int,
+    quantized: bool,
+    kept: int | None = None,
+    adapter: bool = True,
 ) -> dict[str, float]:
     """Bytes beyond ``_fixed`` when ``rows`` of ``length`` tokens are read without gradients: with a cache of keys and
     values for the answers that follow, or, with ``kept``, for the logits of so many positions and no answer."""
     shape, c, tokens = model_shape(model_spec(profile)), _compute_bytes(profile), rows * length
     cache = 2 * shape.layers * tokens * shape.kv_heads * shape.head_dim * c
     # Embeddings, the block's input, the residual stream and its norm; silu(gate) and up; then up's weight unpacked, or
-    # the adapter's part that is added to it.
+    # the adapter's part that is added to it; without adapter, the product of the two.
     block = tokens * c * (4 * shape.hidden + 2 * shape.intermediate)
-    block += max(tokens * c * 2 * shape.intermediate, _unpacked(profile) if quantized else 0)
+    more = tokens * c * (2 if adapter else 1) * shape.intermediate
+    block += max(more, _unpacked(profile) if quantized else 0)
     mask = rows * length * length if kept is None else 0
     return {
         "cache": 0 if kept else cache,
         "activations": block + mask,
-        "logits": rows * shape.vocab * (kept * c if kept else c + 4),  # the last one in fp32, too
+        "logits": rows
+        * shape.vocab
+        * (kept * c if kept else c + 2 * 4),  # in fp32, too, and the token's before
     }
 
 

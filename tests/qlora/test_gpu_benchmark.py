@@ -10,9 +10,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import gpu
+from benchmarks import gpu, true_shape
 from benchmarks.random_weights import random_model
 from src.qlora import MODELS, PHASES, estimate_vram
+from src.qlora.memory import TERMS
 from src.qlora.registry import ModelShape
 
 SHORT = replace(gpu.ON_CPU, max_seq_length=96, max_new_tokens=8, batch_size=2, gradient_accumulation_steps=1)
@@ -90,3 +91,41 @@ def test_without_a_card_the_page_is_left_alone(monkeypatch, capsys):
     section = page.split("<!-- gpu: begin -->")[1].split("<!-- gpu: end -->")[0]
     assert "아직 어떤 카드에서도 재지 않았습니다" in section and "|" not in section
     assert not [key for key in MODELS if key.startswith("random-weights")]
+
+
+# --- the true shape on a CPU -----------------------------------------------------------------------------------
+
+
+def test_logits_are_told_from_other_tensors():
+    with true_shape.Kinds(vocab=10) as meter:
+        logits = torch.ones(4, 10)
+        rest = torch.ones(8, 8)
+        logits = logits.sum()  # gone when most lies in memory
+        more = torch.ones(8, 8)
+    assert meter.most_logits == 160 and meter.logits_at_peak == 0 and meter.logits == 0
+    assert meter.peak == rest.nbytes + more.nbytes + logits.nbytes
+
+
+def test_a_small_model_goes_the_way_of_the_true_one(live_bases, monkeypatch):
+    monkeypatch.setattr(true_shape, "load_base_model", gpu.load_base_model)  # the one that watches
+    profile, shape = replace(true_shape.PROFILE, max_seq_length=384), replace(gpu.SMALL, vocab=1200)
+    with random_model(profile, shape) as made:
+        found = true_shape.measure(made, 256)
+        text = true_shape.report(made, 256, shape, found)
+    assert live_bases == [0, 0] and found.difference == 0
+    assert not torch.is_autocast_enabled("cuda")
+    assert {term for _, term, _, _ in found.terms} == TERMS.keys()
+    for phase, term, told, counted in found.terms:
+        assert counted == pytest.approx(told, rel=0.1), (phase, term)
+        assert f"| {phase} | {TERMS[term]} |" in text
+    for name, (_, gib) in found.stages.items():
+        assert gib > 0 and f"| {name} |" in text
+
+
+def test_what_misses_its_target_is_said_to():
+    near, far = ("학습", "gradients", 1.0, 1.05), ("답하기", "cache", 1.0, 0.8)
+    for terms, most, missed in (([near], 11, 0), ([near, far], 11, 1), ([near], 13, 1), ([near, far], 13, 2)):
+        found = true_shape.Found(terms, {"학습": (1.0, most)}, 0.0)
+        text = true_shape.report(true_shape.PROFILE, 256, gpu.SMALL, found)
+        assert text.count("이르지 못함") == missed
+    assert "답하기의 키와 값의 캐시이고 -20.0%" in text
