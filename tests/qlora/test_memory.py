@@ -348,7 +348,7 @@ def test_advice_is_ordered_by_what_it_saves_and_marks_what_changes_learning(prof
     for marked in (False, True):
         totals = [float(total) for mark, total in options if bool(mark) is marked]
         assert totals == sorted(totals)
-        assert all(total <= round(estimate_vram(profile)["total"], 2) for total in totals)
+        assert all(total < round(estimate_vram(profile)["total"], 2) for total in totals)
     assert [bool(mark) for mark, _ in options] == sorted(bool(mark) for mark, _ in options)
     for before, after in re.findall(r"gradient_accumulation_steps (\d+) → (\d+)", text):
         sizes = re.search(r"batch_size (\d+) → (\d+)", text).groups()
