@@ -357,6 +357,12 @@ def test_advice_is_ordered_by_what_it_saves_and_marks_what_changes_learning(prof
         assert "학습 결과" in line or not re.search(r"\d\. .*(max_seq_length|model을)", line)
 
 
+def test_advice_names_no_change_whose_saving_does_not_show():
+    small = replace(PROFILES["tiny"], optim="adamw_torch", batch_size=16)
+    shown = re.findall(r"어림 ([\d.]+) → ([\d.]+) GiB", explain_out_of_memory(small, MemoryError()))
+    assert shown and all(float(after) < float(before) for before, after in shown)
+
+
 def test_a_run_that_cannot_be_made_smaller_still_gets_its_numbers():
     profile = replace(BIG, model="qwen3-0.6b", batch_size=1, max_seq_length=SHORTEST, max_context_tokens=512)
     text = explain_out_of_memory(profile, MemoryError())
