@@ -83,7 +83,7 @@ def full_text() -> Drill:
         "audit_labels",
         (attempt(practice.relabelled(lambda row: row["input_ids"])), healthy()),
         {
-            "학습 손실의 끝(좋아 보입니다)": last_loss,
+            "학습 손실의 끝": last_loss,
             "손실에서 답의 몫(토큰)": answers_share,
             "답만의 검증 손실": practice.answer_loss,
         },

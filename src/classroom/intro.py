@@ -12,7 +12,9 @@ from typing import Any
 from src.data.schemas import RaftRecord
 from src.profiles import RAW_FILES, Profile
 
-TEXT = "text-align: left; max-width: 24em; word-break: keep-all; overflow-wrap: break-word"
+TEXT = (
+    "text-align: left; white-space: normal; max-width: 24em; word-break: keep-all; overflow-wrap: break-word"
+)
 ROWS_ALONE = "rows_alone"  # in a frame's attrs: all of its rows and texts, and no index
 
 
@@ -105,8 +107,10 @@ def frame_html(frame: Any) -> str | None:
         return page
     name = f"text-{count}-{'-'.join(map(str, text))}{'-labels' * labels}"
     left = ", ".join(f".{name} :is(th, td):nth-last-child({place})" for place in places)
-    style = f".{name} :is(th, td) {{text-align: right; word-break: keep-all}} {left} {{{TEXT}}}"
-    return f'<style>{style}</style><div class="{name}">{page}</div>'
+    right = (
+        f".{name} :is(th, td) {{text-align: right; word-break: keep-all}} .{name} td {{white-space: nowrap}}"
+    )
+    return f'<style>{right} {left} {{{TEXT}}}</style><div class="{name}">{page}</div>'
 
 
 def read_from_the_left() -> None:

@@ -98,9 +98,9 @@ def _experiments(path: Path) -> list[dict[str, str]]:
             "학습 레코드": str(row.get("data", {}).get("train_records", "")),
             "r": str(row.get("lora", {}).get("r", "")),
             "학습률": f"{row.get('training', {}).get('learning_rate', 0):g}",
-            "에포크": str(row.get("training", {}).get("epochs", "")),
+            "에폭": str(row.get("training", {}).get("epochs", "")),
             "ROUGE-L": f"{score:.3f}" if (score := row.get("metrics", {}).get("rougeL")) is not None else "–",
-            "메모": str(row.get("remark") or ""),
+            "비고": str(row.get("remark") or ""),
         }
         for row in reversed(rows)
     ]

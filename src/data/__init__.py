@@ -8,6 +8,13 @@ from src.data.files import read_jsonl, write_jsonl
 from src.data.reading import iter_samples, load_samples
 from src.data.schemas import RaftRecord, RawSample, Reject
 from src.data.similarity import similar_pairs
-from src.data.splitting import LeakageError, check_leakage, pick, split_by_group, split_shares
+from src.data.splitting import (
+    SPLIT_NAMES,
+    LeakageError,
+    check_leakage,
+    pick,
+    split_by_group,
+    split_shares,
+)
 from src.data.text import normalize_text, repair_mojibake, split_sentences, text_key, what_is_odd
 from src.data.validation import validate_samples

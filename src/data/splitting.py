@@ -12,6 +12,7 @@ from src.data.similarity import similar_pairs
 from src.data.text import document_key
 
 Row = TypeVar("Row")
+SPLIT_NAMES = {"train": "학습", "validation": "검증", "test": "시험"}  # as a learner reads them
 QUESTION_THRESHOLD = 0.9  # Jaccard similarity of character 3-grams from which two questions are the same one
 
 

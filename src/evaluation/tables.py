@@ -34,7 +34,7 @@ def comparison_table(result: Comparison) -> Any:
         if other:
             row |= {"차이(예시 대비)": other.difference, "판정(예시 대비)": other.judgement}
         rows.append(row)
-    return pd.DataFrame(rows).set_index("지표").round(3)
+    return _three_digits(pd.DataFrame(rows).set_index("지표"))
 
 
 def compare_parts(
@@ -72,7 +72,12 @@ def compare_parts(
         counts = {"부분": label, "질문 수": len(chosen), "제품·문서 수": len(set(parts))}
         table.append({**counts, "베이스 모델": entry.base, **_cells(entry), "판정": entry.judgement})
     columns = pd.DataFrame(table).set_index("부분")
-    return columns.sort_values("차이", ascending=False, kind="stable").round(3)
+    return _three_digits(columns.sort_values("차이", ascending=False, kind="stable"))
+
+
+def _three_digits(table: Any) -> Any:
+    """Floats rounded as the pages write them (0.9175 -> 0.917); pandas' own ``round`` scales first (0.918)."""
+    return table.map(lambda value: round(float(value), 3) if isinstance(value, float) else value)
 
 
 def length_labels(records: Sequence[RaftRecord]) -> list[str]:

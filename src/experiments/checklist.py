@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
-from src.data.splitting import LeakageError, check_leakage, split_shares
+from src.data.splitting import SPLIT_NAMES, LeakageError, check_leakage, split_shares
 from src.evaluation.results import FEW_GROUPS
 from src.experiments.own_data import Prepared
 from src.quality.cleaning import CHECKS
@@ -76,7 +76,7 @@ def _conversion(data: Prepared) -> Check:
 
 def _division(data: Prepared) -> Check:
     shares = split_shares(data.splits)
-    found = ", ".join(f"{row['split']} {row['share']:.0%}" for row in shares)
+    found = ", ".join(f"{SPLIT_NAMES[row['split']]} {row['share']:.0%}" for row in shares)
     try:
         check_leakage(data.splits, question_threshold=None)
     except LeakageError as error:

@@ -191,7 +191,7 @@ def _changes(before: Profile, after: Profile) -> list[str]:
 
 
 def _remedies(profile: Profile) -> list[tuple[float, str]]:
-    """(estimate after it, Korean text) of each single change that saves something, the best first."""
+    """(estimate after it, Korean text) of each single change whose saving shows in two digits, the best first."""
     total = estimate_vram(profile)["total"]
     kept = [replace(profile, gradient_checkpointing=True), replace(profile, optim="paged_adamw_8bit")]
     kept += _batches(profile)[1:2]
@@ -199,5 +199,5 @@ def _remedies(profile: Profile) -> list[tuple[float, str]]:
     options = []
     for group, mark in ((kept, ""), (altered, "[학습 결과가 달라집니다] ")):
         found = [(estimate_vram(p)["total"], mark + " ".join(_changes(profile, p))) for p in group]
-        options += sorted(option for option in found if option[0] < total)
+        options += sorted(option for option in found if round(option[0], 2) < round(total, 2))
     return options

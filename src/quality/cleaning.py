@@ -107,10 +107,10 @@ def _flaws(records: Sequence[Record]) -> Iterator[tuple[str, tuple[int, ...], st
     exact = find_exact_duplicates(records)
     repeats = {late for late, _ in exact}
     for late, early in exact:
-        yield "exact_duplicate", (late, early), f"{records[early].id}와 질문, 답, 문서가 같습니다."
+        yield "exact_duplicate", (late, early), f"질문, 답, 문서가 {records[early].id}의 것과 같습니다."
     for late, early, score in find_near_duplicates(records, threshold=NEAR_DUPLICATE):
         if late not in repeats:
-            detail = f"{records[early].id}와 질문이 거의 같습니다(유사도 {score:.2f})."
+            detail = f"질문이 {records[early].id}의 것과 거의 같습니다(유사도 {score:.2f})."
             yield "near_duplicate", (late, early), detail
     checked = zip(records, check_groundedness(records), check_relevance(records), strict=True)
     for position, (record, grounded, relevant) in enumerate(checked):

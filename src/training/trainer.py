@@ -93,7 +93,7 @@ class WorkshopTrainer(Trainer):
         found, skipped = last_complete(self.args.output_dir, self._run)
         if self.is_world_process_zero():
             for folder, reason in skipped:
-                print(f"{folder.name}은 건너뜁니다. {reason}.")
+                print(f"{folder.name}은(는) 건너뜁니다. {reason}.")
             start = f"{found.name}에서 이어서" if found else "이어서 쓸 체크포인트가 없어 처음부터"
             print(f"{start} 학습합니다.")
         return found

@@ -262,6 +262,14 @@ def test_summary_rows_are_what_comparison_table_has():
         assert (low, high) == pytest.approx((own["95% 하한"], own["95% 상한"]), abs=0.6 * 10**-digits)
 
 
+def test_table_and_pages_round_alike():
+    result = compare(SHORT, REFERENCES)
+    entry = replace(result.metrics["exact_match"], tuned=0.9175)
+    result = replace(result, metrics={**result.metrics, "exact_match": entry})
+    (row,) = (row for row in result.rows() if row["지표"] == entry.title)
+    assert f"{comparison_table(result).loc[entry.title, '튜닝한 모델']:.3f}" == row["튜닝한 모델"] == "0.917"
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30), st.booleans()), min_size=1, max_size=5))
 def test_any_answers_can_be_compared(rows):

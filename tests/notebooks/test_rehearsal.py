@@ -201,3 +201,30 @@ def test_no_line_that_was_printed_is_english(days):
     found = [(p, line) for p, line in printed if english.search(line) and not re.search("[가-힣]", line)]
     kept = ("TrainingArguments.__init__()", "JSONL :", "license_name:")
     assert [(p, line) for p, line in found if not line.startswith(kept)] == []
+
+
+# --- The pages' words -----------------------------------------------------------------------------------------------
+
+
+def test_tables_are_labelled_in_korean(days):
+    """Neither pandas' words for a column's measures nor the code's names of the splits."""
+    english = re.compile(r"(?:mean|std|min|max|count|train|validation|test)(?: .*)?")
+    labels = {
+        place: [part.get_text(" ", strip=True) for part in page.select("th, td:first-child")]
+        for place, cell in cells(days["online"]["folder"])
+        for output in cell.outputs
+        for page in [BeautifulSoup(output.get("data", {}).get("text/html", ""), "html.parser")]
+    }
+    assert {p: found for p, texts in labels.items() if (found := [*filter(english.fullmatch, texts)])} == {}
+
+
+def test_no_particle_is_guessed_behind_a_number(days):
+    """Its form hangs on how the number is read aloud: a line that fills in a number is worded without one, or has both."""
+    guessed = re.compile(r"[\w-]*\d[와과을를은이](?![가-힣(])")
+    found = [
+        (place, word)
+        for place, cell in cells(days["online"]["folder"])
+        for output in cell.outputs
+        for word in guessed.findall(output.get("text") or output.get("data", {}).get("text/html", ""))
+    ]
+    assert [pair for pair in found if pair[1] not in ("NormalFloat4를", "UTF-8이")] == []

@@ -355,13 +355,19 @@ def test_advice_is_ordered_by_what_it_saves_and_marks_what_changes_learning(prof
     for marked in (False, True):
         totals = [float(total) for mark, total in options if bool(mark) is marked]
         assert totals == sorted(totals)
-        assert all(total <= round(estimate_vram(profile)["total"], 2) for total in totals)
+        assert all(total < round(estimate_vram(profile)["total"], 2) for total in totals)
     assert [bool(mark) for mark, _ in options] == sorted(bool(mark) for mark, _ in options)
     for before, after in re.findall(r"gradient_accumulation_steps (\d+) → (\d+)", text):
         sizes = re.search(r"batch_size (\d+) → (\d+)", text).groups()
         assert int(sizes[0]) * int(before) == int(sizes[1]) * int(after) == effective(profile)
     for line in text.splitlines():
         assert "학습 결과" in line or not re.search(r"\d\. .*(max_seq_length|model을)", line)
+
+
+def test_advice_names_no_change_whose_saving_does_not_show():
+    small = replace(PROFILES["tiny"], optim="adamw_torch", batch_size=16)
+    shown = re.findall(r"어림 ([\d.]+) → ([\d.]+) GiB", explain_out_of_memory(small, MemoryError()))
+    assert shown and all(float(after) < float(before) for before, after in shown)
 
 
 def test_a_run_that_cannot_be_made_smaller_still_gets_its_numbers():

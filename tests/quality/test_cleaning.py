@@ -140,7 +140,7 @@ def test_a_finding_tells_no_personal_data():
 
 def test_a_finding_prints_itself_and_is_written_as_before(tmp_path):
     (finding,) = clean_records([record(1), record(2)])[1]
-    assert str(finding) == "r2: 지움. r1와 질문, 답, 문서가 같습니다."
+    assert str(finding) == "r2: 지움. 질문, 답, 문서가 r1의 것과 같습니다."
     row = {
         "split": "test",
         "id": "r2",

@@ -149,8 +149,9 @@ def test_every_cell_is_counted_once(cells):
 def test_the_report_stands_alone_and_escapes(tmp_path):
     from matplotlib.figure import Figure
 
-    frame = pd.DataFrame({"<b>": ["<script>"]})
+    frame = pd.DataFrame({"<b>": ["<script>", None]})
     path = write_report(tmp_path / "new" / "page.html", "A & B", {"<h>": ["1 < 2", frame, Figure()]})
     page = path.read_text(encoding="utf-8")
     assert "<script>" not in page and "<b>" not in page and "1 &lt; 2" in page and "A &amp; B" in page
     assert page.count("data:image/png;base64,") == 1 and "://" not in page
+    assert "<td>–</td>" in page and "NaN" not in page and "None" not in page

@@ -253,7 +253,7 @@ def test_only_this_runs_checkpoints_are_resumed(tiny_profile, tokenizer, records
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
     trainer.train(resume_from_checkpoint=True)
     out = capsys.readouterr().out
-    assert "checkpoint-4은 건너뜁니다. 다른 설정" in out and "처음부터 학습합니다" in out
+    assert "checkpoint-4은(는) 건너뜁니다. 다른 설정" in out and "처음부터 학습합니다" in out
     assert loss_history(trainer)["step"].tolist() == [1, 2, 3, 4]
 
 
