@@ -214,7 +214,10 @@ def test_what_thirty_need_is_what_one_was_measured_to_need():
 
 # --- Two learners on a real hub ----------------------------------------------------------------------------------
 
-NOTEBOOKS = ("prerequisites/00.01-prerequisites.ipynb", "main-practice/01_data_preprocessing_and_validation.ipynb")
+NOTEBOOKS = (
+    "prerequisites/00.01-prerequisites.ipynb",
+    "main-practice/01_data_preprocessing_and_validation.ipynb",
+)
 URL = "http://127.0.0.1:8000"
 
 

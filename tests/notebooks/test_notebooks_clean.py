@@ -5,6 +5,7 @@ from __future__ import annotations
 import nbformat
 import pytest
 
+from src.classroom.lanes import HANDS_OVER
 from src.classroom.run import NOTEBOOKS
 from src.profiles import ROOT
 
@@ -34,3 +35,14 @@ def test_committed_clean(path):
         if cell.cell_type == "code":
             assert cell.outputs == [], index
             assert cell.execution_count is None, index
+
+
+def test_the_only_cell_that_hands_over_is_the_one_that_saves_the_adapter():
+    """What 04 reads is written by then; the runner starts it there, beside the rest of 03."""
+    tagged = [
+        (path.stem[:2], cell.source)
+        for path in NOTEBOOKS
+        for cell in nbformat.read(path, as_version=4).cells
+        if HANDS_OVER in cell.metadata.get("tags", [])
+    ]
+    assert [key for key, _ in tagged] == ["03"] and "save_training(" in tagged[0][1]
