@@ -30,7 +30,8 @@ def live_layers() -> int:
 
 @contextmanager
 def loaded_models() -> Iterator[list[weakref.ref]]:
-    """The 4-bit bases that are loaded within; a second one while the first lives is an error, where it is loaded."""
+    """The 4-bit bases that are loaded within; a second one while the first lives is an error, where it is loaded. Nothing
+    is freed by chance: Python collects only where it is told to."""
     loaded: list[weakref.ref] = []
 
     def watched(model: Any) -> None:
@@ -39,9 +40,11 @@ def loaded_models() -> Iterator[list[weakref.ref]]:
         loaded.append(weakref.ref(model))
 
     undo = _at_each_load(watched)
+    gc.disable()
     try:
         yield loaded
     finally:
+        gc.enable()
         undo()
 
 
