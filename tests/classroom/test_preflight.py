@@ -198,6 +198,7 @@ def test_disk_is_needed_for_what_is_still_missing(monkeypatch, tmp_path, had):
     ("free", "total", "status", "told"),
     [
         (23, 23.5, "ok", ""),
+        (15, 15.8, "ok", ""),
         (5, 23.5, "error", "nvidia-smi"),
         (10, 10.5, "error", "PROFILE=t4"),
         (6, 6, "error", "model을"),

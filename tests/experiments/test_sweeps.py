@@ -58,7 +58,7 @@ def swept(tiny_profile, records_of, tmp_path_factory):
             options = {"lora_r": [2], "epochs": [2]}
             runs = sweep(Run("기준", profile, log, folder / "first"), options, records_of, {"sha256": "abc"})
             again = sweep(runs[0], {"lora_r": [2]}, records_of, {"sha256": "abc"})
-        assert len(loaded) == 4 and live_layers() <= alive
+            assert len(loaded) == 4 and live_layers() <= alive
         yield runs, again, read_experiments(profile.output_dir)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -136,6 +137,22 @@ def test_parity_of_every_way_to_use_an_adapter(nf4_base, tiny_profile, tmp_path)
     assert model.training
     without = adapter_parity(tiny_profile, tmp_path, IDS)
     assert without.equals(table.drop(index="reload"))
+
+
+def test_parity_keeps_the_two_logits_that_it_compares(nf4_base, tiny_profile, tmp_path, monkeypatch):
+    """Of a vocabulary of 100,000 each is a gigabyte."""
+    model, made = randomize(attach_adapter(nf4_base, tiny_profile)), []
+    model.save_pretrained(tmp_path)
+
+    def counted(*args):
+        assert sum(ref() is not None for ref in made) <= 1
+        logits = logits_of(*args)
+        made.append(weakref.ref(logits))
+        return logits
+
+    monkeypatch.setattr("src.qlora.adapters.logits_of", counted)
+    adapter_parity(tiny_profile, tmp_path, IDS, trained=model)
+    assert len(made) == 5
 
 
 def test_logits_of_a_trained_model_leave_accelerates_autocast_out(nf4_base, tiny_profile):

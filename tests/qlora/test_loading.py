@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import re
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -75,6 +77,21 @@ def test_without_the_guard_an_evaluation_changes_the_gradients(nf4_base, tiny_pr
             module.support_avx512bf16_for_cpu = True
     ids = torch.arange(20, 60).reshape(2, 20)
     assert gradient_change(adapted(nf4_base, tiny_profile), ids) > 0.01
+
+
+def test_what_nobody_uses_any_more_is_gone_before_the_next_is_loaded(tiny_profile):
+    """Trainer, accelerate and model refer to each other; Python frees such things when it comes to it."""
+    held = [load_base_model(tiny_profile)]
+    held.append(held)
+    model = weakref.ref(held[0])
+    gc.disable()
+    try:
+        del held
+        assert model() is not None
+        load_base_model(tiny_profile)
+        assert model() is None
+    finally:
+        gc.enable()
 
 
 def test_every_linear_layer_is_nf4_and_guarded(nf4_base):
