@@ -12,7 +12,7 @@ from typing import Any
 
 from src.data.corpus import read_corpus
 from src.data.files import read_jsonl, write_jsonl
-from src.data.schemas import RaftRecord, RawSample, Reject
+from src.data.schemas import Conversation, RaftRecord, RawSample, Reject
 from src.data.splitting import check_leakage, pick, split_by_group
 from src.evaluation.comparison import compare_systems
 from src.evaluation.results import Comparison
@@ -123,7 +123,7 @@ def load_clean_records(profile: Profile) -> dict[str, list[RaftRecord]]:
 
 def train_adapter(
     profile: Profile,
-    records: dict[str, list[RaftRecord]] | None = None,
+    records: Mapping[str, Sequence[RaftRecord | Conversation]] | None = None,
     *,
     output_dir: str | Path | None = None,
     resume: bool = False,

@@ -33,6 +33,12 @@ class HubData:
 RAW_FILES = ("data/raw/support_qa.json", "data/raw/support_qa.jsonl", "data/raw/support_qa.csv")
 
 
+def count_range(count: int | tuple[int, int]) -> tuple[int, int]:
+    """(low, high) of a number or of a range."""
+    low, high = (count, count) if isinstance(count, int) else count
+    return low, high
+
+
 @dataclass(frozen=True)
 class Profile:
     """One way to run the same cells. Lengths are in tokens, probabilities and ratios in 0-1. What has a value here is
@@ -43,7 +49,7 @@ class Profile:
     model: str  # a key of src.qlora.MODELS
     embedder: str  # a path below the checkout, or a hub id
     # Data and RAFT (arXiv 2403.10131)
-    num_distractors: int
+    num_distractors: int | tuple[int, int]  # a range (low, high, both included) is drawn from for each record
     max_context_tokens: int
     # Lengths
     max_seq_length: int
@@ -84,6 +90,16 @@ class Profile:
     few_shot_examples: int = 2  # shown to the base as the third system
     own_data_epochs: float = 5.0  # notebook 05, on a few dozen rows
     seed: int = 42
+
+    @property
+    def distractor_range(self) -> tuple[int, int]:
+        """Fewest and most distractors of a record."""
+        return count_range(self.num_distractors)
+
+    def distractors_text(self, more: int = 0) -> str:
+        """How many distractors a record has as a learner reads it, "2" or "1~4"; ``more`` documents beside them."""
+        low, high = (count + more for count in self.distractor_range)
+        return str(low) if low == high else f"{low}~{high}"
 
     @property
     def output_dir(self) -> Path:

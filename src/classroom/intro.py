@@ -1,9 +1,10 @@
 """What every notebook shows: its first line, what its model and data are, tables whose sentences read from the left
-(a notebook's own style puts every cell to the right), and the source of what it calls."""
+(a notebook's own style puts every cell to the right), the source of what it calls, and labels in colour."""
 
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from html import escape
 from importlib.metadata import version
 from numbers import Number
 from pathlib import Path
@@ -60,6 +61,23 @@ def show_source(function: Any) -> Any:
     from IPython.display import Code
 
     return Code(inspect.getsource(function), language="python")
+
+
+def show_labels(row: dict[str, list[int]], tokenizer: Any) -> Any:
+    """A tokenized row in colour: grey is only read, green is learned; a box is a token, or those that make a character."""
+    from IPython.display import HTML
+
+    from src.training.labels import label_pieces
+
+    style = {
+        False: "background:#eceff1;color:#546e7a",
+        True: "background:#a5d6a7;color:#1b5e20;font-weight:bold",
+    }
+    spans = [
+        f'<span style="{style[on]};margin-right:1px;border-radius:2px">{escape(text)}</span>'
+        for text, on in label_pieces(row, tokenizer)
+    ]
+    return HTML(f'<div style="line-height:1.9;overflow-wrap:anywhere">{"".join(spans)}</div>')
 
 
 def show_table(rows: Iterable[Sequence[Any]], columns: Sequence[str]) -> Any:

@@ -3,10 +3,11 @@
 In: JSON, JSON Lines, CSV, Parquet or a hub dataset. Out: ``RawSample``, and a ``Reject`` with its reason for every other row.
 """
 
+from src.data.conversations import load_conversations
 from src.data.corpus import read_corpus, read_hub_rows
 from src.data.files import read_jsonl, write_jsonl
 from src.data.reading import iter_samples, load_samples
-from src.data.schemas import RaftRecord, RawSample, Reject
+from src.data.schemas import Conversation, RaftRecord, RawSample, Reject
 from src.data.similarity import similar_pairs
 from src.data.splitting import (
     SPLIT_NAMES,

@@ -65,23 +65,31 @@ def iter_samples(
         raise ValueError(
             f"fields에 모르는 이름 {', '.join(sorted(unknown))}이 있습니다. {', '.join(ALIASES)} 가운데에서 골라 주세요."
         )
-    path = Path(source)
-    if path.is_file():
-        rows, name, stem = read_rows(path), path.name, path.stem
-    elif path.is_dir() or (_HUB_ID.fullmatch(str(source)) and path.suffix.lower() not in SUFFIXES):
-        name = stem = ":".join(filter(None, (path.name if path.is_dir() else str(source), config, split)))
-        rows = enumerate(_read_dataset(str(source), split, config, revision), start=1)
-    else:
-        raise FileNotFoundError(f"{source} 파일이 없습니다. 경로와 파일 이름을 확인해 주세요.")
-    columns = {our: list(map(_plain, aliases)) for our, aliases in ALIASES.items()}
-    columns |= {our: [_plain(theirs)] for our, theirs in (fields or {}).items()}
+    rows, name, stem = open_rows(source, split=split, config=config, revision=revision)
+    columns = {our: list(map(plain_name, aliases)) for our, aliases in ALIASES.items()}
+    columns |= {our: [plain_name(theirs)] for our, theirs in (fields or {}).items()}
     return (
         {**_sample(row, f"{stem}-{line}", columns, fields or {}), "source": name, "line": line}
         for line, row in rows
     )
 
 
-def _plain(name: str) -> str:
+def open_rows(
+    source: str | Path, *, split: str = "train", config: str | None = None, revision: str | None = None
+) -> tuple[Iterator[tuple[int, Any]], str, str]:
+    """(line, row) of a file or a dataset, its name, and what ids of rows without one begin with; arguments and errors
+    as for ``iter_samples``."""
+    path = Path(source)
+    if path.is_file():
+        return read_rows(path), path.name, path.stem
+    if path.is_dir() or (_HUB_ID.fullmatch(str(source)) and path.suffix.lower() not in SUFFIXES):
+        name = ":".join(filter(None, (path.name if path.is_dir() else str(source), config, split)))
+        return enumerate(_read_dataset(str(source), split, config, revision), start=1), name, name
+    raise FileNotFoundError(f"{source} 파일이 없습니다. 경로와 파일 이름을 확인해 주세요.")
+
+
+def plain_name(name: str) -> str:
+    """A column's name as ``ALIASES`` has it."""
     return re.sub(r"\s+", "", name).lower()
 
 
@@ -94,7 +102,7 @@ def _sample(
         return {"error": row.reason, "row": row.row}
     own: dict[str, list[tuple[str, Any]]] = {}
     for key, value in row.items():
-        own.setdefault(_plain(str(key)), []).append((key, value))
+        own.setdefault(plain_name(str(key)), []).append((key, value))
     sample: dict[str, Any] = {"id": None, "group_id": None, "topic": None}
     error = None
     for name, aliases in columns.items():

@@ -1,10 +1,10 @@
 """What a row must hold, and why it was refused (pydantic v2).
 
 A ``RawSample`` is one question with its document and answer; a ``RaftRecord`` is what training and evaluation read
-(arXiv 2403.10131, section 3); a ``Reject`` keeps a refused row with the reason: rows read are rows accepted + refused.
+(arXiv 2403.10131, section 3); a ``Conversation`` can be trained on beside records; a ``Reject`` keeps a refused row with the reason: rows read are rows accepted + refused.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
@@ -57,6 +57,60 @@ class RaftRecord(BaseModel):
     seed: int  # of this record's shuffle
     topic: str = ""
     source: str = ""  # the file or dataset that its row was read from
+
+
+class Conversation(BaseModel):
+    """Turns without documents: a dialogue, or an instruction with its answer, which is a dialogue of one turn each."""
+
+    id: Identifier
+    group_id: Identifier  # what must stay on one side of a split: a customer, a form of task
+    messages: list[
+        dict[str, str]
+    ]  # ``role`` and ``content``: perhaps a system's, then user and assistant in turn
+    learn: Literal["all", "last"] = "all"  # which of the assistant's turns are trained on
+    source: str = ""
+    line: int = 0
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _check_turns(cls, turns: Any) -> Any:
+        """The order that chat templates expect, said before one of them stops the training."""
+        opening = int(bool(turns) and turns[0].get("role") == "system")
+        for number, turn in enumerate(turns, start=1):
+            role, text = turn.get("role"), turn.get("content")
+            due = ("user", "assistant")[(number - 1 - opening) % 2] if number > opening else "system"
+            if role not in ("system", "user", "assistant"):
+                raise ValueError(
+                    f"{number}번째 말의 역할({role})을 모릅니다. system, user, assistant로 적어 주세요."
+                )
+            if not isinstance(text, str) or not text.strip():
+                raise ValueError(
+                    f"{number}번째 말의 내용이 비어 있거나 글이 아닙니다. 내용을 글로 적어 주세요."
+                )
+            if "\ufffd" in text:
+                raise ValueError(
+                    f"{number}번째 말에 깨진 글자(U+FFFD)가 있습니다. 원본 파일의 인코딩을 확인해 주세요."
+                )
+            if role != due:
+                raise ValueError(
+                    f"{number}번째는 {due}의 차례인데 {role}의 말입니다. "
+                    "잇따른 말은 하나로 합치고, user의 말로 시작해 번갈아 적어 주세요."
+                )
+        if len(turns) < opening + 2:
+            raise ValueError("assistant의 말이 없어 배울 것이 없습니다. 답을 더해 주세요.")
+        if turns[-1]["role"] == "user":
+            raise ValueError("user의 말로 끝나 배울 답이 없습니다. 답을 더하거나 마지막 말을 지워 주세요.")
+        return turns
+
+    @property
+    def question(self) -> str:
+        """All that the user says: what is compared when rows are divided and searched for repetitions."""
+        return "\n".join(turn["content"] for turn in self.messages if turn["role"] == "user")
+
+    @property
+    def context(self) -> str:
+        """All that is said, by which equal conversations stay together when rows are divided."""
+        return "\n".join(turn["content"] for turn in self.messages)
 
 
 class Reject(BaseModel):

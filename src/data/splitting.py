@@ -7,10 +7,11 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from src.data.schemas import RawSample
+from src.data.schemas import Conversation, RawSample
 from src.data.similarity import similar_pairs
 from src.data.text import document_key
 
+Sample = RawSample | Conversation
 Row = TypeVar("Row")
 SPLIT_NAMES = {"train": "학습", "validation": "검증", "test": "시험"}  # as a learner reads them
 QUESTION_THRESHOLD = 0.9  # Jaccard similarity of character 3-grams from which two questions are the same one
@@ -21,13 +22,13 @@ class LeakageError(ValueError):
 
 
 def split_by_group(
-    samples: Sequence[RawSample],
+    samples: Sequence[Sample],
     *,
     validation_ratio: float,
     test_ratio: float,
     seed: int,
     question_threshold: float | None = QUESTION_THRESHOLD,
-) -> dict[str, list[RawSample]]:
+) -> dict[str, list[Sample]]:
     """Divide whole groups into train, validation and test.
 
     Neither a group nor a document nor nearly the same question is ever on two sides. The ratios are of samples; the
@@ -66,7 +67,7 @@ def split_by_group(
     return {side: [samples[i] for i in sorted(rows)] for side, rows in sides.items()}
 
 
-def bundle_rows(samples: Sequence[RawSample], *, question_threshold: float | None) -> list[list[int]]:
+def bundle_rows(samples: Sequence[Sample], *, question_threshold: float | None) -> list[list[int]]:
     """Positions of samples that must stay together: linked by a group, a document or nearly the same question."""
     from scipy.cluster.hierarchy import DisjointSet
 
@@ -82,7 +83,7 @@ def bundle_rows(samples: Sequence[RawSample], *, question_threshold: float | Non
     return sorted(sorted(bundle) for bundle in bundles.subsets())
 
 
-def split_shares(splits: Mapping[str, Sequence[RawSample]]) -> list[dict[str, Any]]:
+def split_shares(splits: Mapping[str, Sequence[Sample]]) -> list[dict[str, Any]]:
     """What a split came to: one row a side with ``split, rows, share`` (0-1 of all rows), ``groups, documents``."""
     total = sum(map(len, splits.values()))
     return [
@@ -98,7 +99,7 @@ def split_shares(splits: Mapping[str, Sequence[RawSample]]) -> list[dict[str, An
 
 
 def check_leakage(
-    splits: Mapping[str, Sequence[RawSample]], *, question_threshold: float | None = QUESTION_THRESHOLD
+    splits: Mapping[str, Sequence[Sample]], *, question_threshold: float | None = QUESTION_THRESHOLD
 ) -> None:
     """Fail loudly where a group, a document or, unless ``question_threshold`` is None, nearly the same question stands
     on two sides, however the sides were made.

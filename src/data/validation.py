@@ -43,7 +43,7 @@ def validate_samples(
         try:
             sample = RawSample.model_validate(_clean(original), context=limits)
         except (_Refused, ValidationError) as error:
-            field, reason = error.args if isinstance(error, _Refused) else _explain(error)
+            field, reason = error.args if isinstance(error, _Refused) else explain(error)
             place = original if isinstance(original, Mapping) else {}
             line = place["line"] if isinstance(place.get("line"), int) else 0
             source = str(place.get("source") or "").encode("utf-8", "replace").decode()
@@ -111,7 +111,8 @@ def _locate(row: Mapping[str, Any], context: str, answer: str, start: int, warni
     return min(places, key=lambda place: abs(place - target))
 
 
-def _explain(error: ValidationError) -> tuple[str, str]:
+def explain(error: ValidationError) -> tuple[str, str]:
+    """(field, reason in Korean) of the first thing that pydantic found wrong."""
     first = error.errors(include_url=False)[0]
     reason = _REASONS.get(first["type"], _REASONS["other"]).format(**first.get("ctx", {}))
     if first["type"] == "value_error":

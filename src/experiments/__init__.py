@@ -11,5 +11,5 @@ from src.experiments.golden_only import (
     train_golden_only,
 )
 from src.experiments.log import describe_data, experiment_row, log_experiment, read_experiments
-from src.experiments.own_data import Prepared, prepare
+from src.experiments.own_data import Prepared, Talks, prepare, prepare_conversations
 from src.experiments.sweeps import Run, best_run, save_card, sweep, sweep_table

@@ -2,19 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from src import pipeline
+from src.data.conversations import load_conversations
 from src.data.files import read_rows
 from src.data.reading import TEXT_FIELDS, iter_samples
-from src.data.schemas import RaftRecord, RawSample, Reject
+from src.data.schemas import Conversation, RaftRecord, RawSample, Reject
 from src.data.splitting import check_leakage, draw_groups, split_by_group
 from src.data.validation import validate_samples
 from src.profiles import Profile
-from src.quality.cleaning import Finding
+from src.quality.cleaning import Finding, clean_conversations
 
 # Column names that other people use, to guess from when a file's own are not known (src.data.reading.ALIASES).
 _GUESSES = {
@@ -78,6 +79,44 @@ def prepare(
     return Prepared(profile, samples, rejects, splits, unconverted, findings, clean)
 
 
+class Talks(NamedTuple):
+    """Own dialogues and instructions: rows read are records + rejects + findings that removed one."""
+
+    records: dict[str, list[Conversation]]  # clean, by split
+    rejects: list[Reject]
+    findings: list[Finding]
+
+
+def prepare_conversations(
+    source: str | Path,
+    profile: Profile,
+    *,
+    learn: Literal["all", "last"] = "all",
+    fields: Mapping[str, str] | None = None,
+    question_threshold: float | None = None,
+    **dataset: Any,
+) -> Talks:
+    """Dialogues or instructions of ``source``, divided as the profile says, without repetitions and personal data; ready
+    to be trained on beside RAFT records.
+
+    Args:
+        source, learn, fields, dataset: as for ``load_conversations``.
+        question_threshold: as for ``split_by_group``, of all that the user says; instructions are often one sentence
+            with another input, so by default only what is one group or wholly equal stays together.
+
+    Raises:
+        ValueError: nothing is left to train on; the message says why.
+    """
+    talks, rejects = load_conversations(source, learn=learn, fields=fields, **dataset)
+    _require(talks, rejects, f"{_name(source)}에서 쓸 수 있는 대화나 지시가 하나도 없습니다.")
+    ratios = {"validation_ratio": profile.validation_ratio, "test_ratio": profile.test_ratio}
+    splits = split_by_group(talks, **ratios, seed=profile.seed, question_threshold=question_threshold)
+    check_leakage(splits, question_threshold=question_threshold)
+    cleaned = {name: clean_conversations(rows) for name, rows in splits.items()}
+    findings = [replace(found, split=name) for name, (_, all_found) in cleaned.items() for found in all_found]
+    return Talks({name: kept for name, (kept, _) in cleaned.items()}, rejects, findings)
+
+
 def _require(kept: Sequence[Any], refused: Sequence[Reject], sentence: str) -> None:
     if not kept:
         reasons = Counter(f"{r.field}: {r.reason}" if r.field else r.reason for r in refused)
@@ -112,7 +151,8 @@ def _require_fields(source: str | Path, rows: Sequence[Mapping[str, Any]], field
     lines.append(f"그 칸이 있으면 이름을 알려 주세요: fields={named}")
     if "context" in missing and guesses["context"] is None:
         lines.append(
-            "문서 칸이 아예 없다면 이 흐름으로는 학습할 수 없습니다. RAFT는 문서를 읽고 답하는 학습입니다. "
-            "질문마다 근거가 되는 글을 context 칸에 붙여 주세요."
+            "문서 칸이 아예 없다면 RAFT로는 학습할 수 없습니다. RAFT는 문서를 읽고 답하는 학습입니다. "
+            "질문마다 근거가 되는 글을 context 칸에 붙여 주세요. 문서가 필요 없는 지시나 대화라면 "
+            "prepare_conversations로 읽어 주세요."
         )
     raise ValueError("\n".join(lines))

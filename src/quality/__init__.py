@@ -11,6 +11,7 @@ from src.quality.cleaning import (
     NEAR_DUPLICATE,
     Finding,
     balance_table,
+    clean_conversations,
     clean_records,
     detection_table,
     find_flaws,

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.data.schemas import RaftRecord, RawSample
+from src.data.schemas import Conversation, RaftRecord, RawSample
+from src.data.text import document_key
 from src.profiles import RAW_FILES
 from src.quality.duplicates import Record, find_exact_duplicates, find_near_duplicates
 from src.quality.grounding import check_groundedness, check_relevance
@@ -196,9 +197,8 @@ def clean_records(
             continue
         if position in flagged:
             findings.append(flagged[position])
-        if hits := [hit for text in _texts(record) for hit in find_personal_data(text)]:
-            detail = ", ".join(sorted({f"{hit['kind']} {hit['masked']}" for hit in hits})) + "를 가렸습니다."
-            findings.append(Finding(record.id, "personal_data", "masked", detail))
+        if finding := _masking(record.id, _texts(record)):
+            findings.append(finding)
             masked = {name: mask_personal_data(getattr(record, name)) for name in ("question", "answer")}
             masked["cot"] = record.cot and mask_personal_data(record.cot)
             masked["context"] = [mask_personal_data(document) for document in record.context]
@@ -206,4 +206,38 @@ def clean_records(
             if tokenizer is not None:
                 record.n_tokens = count_tokens(record, tokenizer)
         kept.append(record)
+    return kept, findings
+
+
+def _masking(name: str, texts: Sequence[str]) -> Finding | None:
+    hits = [hit for text in texts for hit in find_personal_data(text)]
+    if not hits:
+        return None
+    detail = ", ".join(sorted({f"{hit['kind']} {hit['masked']}" for hit in hits})) + "를 가렸습니다."
+    return Finding(name, "personal_data", "masked", detail)
+
+
+def clean_conversations(
+    conversations: Sequence[Conversation],
+) -> tuple[list[Conversation], list[Finding]]:
+    """Take away what repeats an earlier conversation word for word, white space aside, and mask personal data in every turn.
+
+    What the checks of records measure, whether a document supports the answer, has no meaning without documents.
+    Returns what ``clean_records`` returns.
+    """
+    kept: list[Conversation] = []
+    findings: list[Finding] = []
+    first: dict[tuple[str, ...], str] = {}
+    for one in conversations:
+        said = tuple(document_key(turn["content"]) for turn in one.messages)
+        if said in first:
+            detail = f"{first[said]}와 모든 말이 같습니다."
+            findings.append(Finding(one.id, "exact_duplicate", "removed", detail))
+            continue
+        first[said] = one.id
+        if finding := _masking(one.id, [turn["content"] for turn in one.messages]):
+            findings.append(finding)
+            turns = [turn | {"content": mask_personal_data(turn["content"])} for turn in one.messages]
+            one = one.model_copy(update={"messages": turns})
+        kept.append(one)
     return kept, findings

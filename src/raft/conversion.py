@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from src.data.schemas import RaftRecord, RawSample, Reject
 from src.data.text import split_sentences
+from src.profiles import count_range
 from src.raft.answers import ABSTENTION, answer_cores, format_answer, reasoning
 from src.raft.distractors import Choice, DistractorPicker, hard_count
 from src.raft.evidence import find_evidence, trim_around
@@ -20,7 +21,7 @@ def convert_to_raft(
     samples: Sequence[RawSample],
     *,
     tokenizer,
-    num_distractors: int,
+    num_distractors: int | tuple[int, int],
     golden_probability: float,
     max_context_tokens: int,
     add_cot: bool = False,
@@ -34,13 +35,14 @@ def convert_to_raft(
     Args:
         samples: of one split; distractors come from these samples' documents only.
         tokenizer: counts tokens; its chat template, where it has one, writes the prompt that is counted.
-        num_distractors: beside the golden document. Where that is left out one more, hard one takes its place.
+        num_distractors: beside the golden document; or a range (low, high, both included) from which each record
+            draws its own number. Where the golden document is left out one more, hard one takes its place.
         golden_probability: the paper's P; exactly ``round(n * P)`` of the n records keep the golden document.
         max_context_tokens: that the documents may add to the templated prompt (``context_tokens``). Whole
             distractors go first (a shortened one would tell by its length what it is), the last drawn before the
             others; then sentences of the golden document far from the evidence; never the evidence.
         add_cot: write reasoning that quotes the evidence (only where the golden document is shown).
-        hard_share: ``ceil(num_distractors * hard_share)`` of them are those most similar to the question, the rest
+        hard_share: ``ceil(n * hard_share)`` of a record's n distractors are those most similar to the question, the rest
             random; random ones go first where tokens run short. What takes a left-out golden document's place is a
             hard one: one more unrelated document would tell, without reading, that there is no answer.
         left_out_answer: where the golden document is left out, answer with an abstention or, as the paper does,
@@ -53,11 +55,13 @@ def convert_to_raft(
         records and rejects; together as many as ``samples``.
 
     Raises:
-        ValueError: a share or probability outside 0-1, a negative number, or an unknown ``left_out_answer``.
+        ValueError: a share or probability outside 0-1, a negative number, a range from high to low, or an unknown
+            ``left_out_answer``.
     """
-    if not (0 <= golden_probability <= 1 and 0 <= hard_share <= 1) or num_distractors < 0:
+    low, high = count_range(num_distractors)
+    if not (0 <= golden_probability <= 1 and 0 <= hard_share <= 1 and 0 <= low <= high):
         raise ValueError(
-            "golden_probability와 hard_share는 0과 1 사이, num_distractors는 0 이상으로 정해 주세요."
+            "golden_probability와 hard_share는 0과 1 사이, num_distractors는 0 이상(범위라면 작은 수 먼저)으로 정해 주세요."
         )
     if left_out_answer not in ("abstain", "memorize"):
         raise ValueError(
@@ -68,7 +72,6 @@ def convert_to_raft(
     stats = Counter() if stats is None else stats
     budget = _Budget(tokenizer, max_context_tokens)
     picker = DistractorPicker(samples, fits=budget.fits, stats=stats)
-    hard = hard_count(num_distractors, hard_share)
     spare = int(golden_probability < 1)  # takes the place of a golden document that is left out
 
     # First: which samples can become a record, and with what; then the share of golden ones can be exact.
@@ -76,6 +79,8 @@ def convert_to_raft(
     for row, sample in enumerate(samples):
         record_seed = int(hashlib.sha256(f"{seed}:{row}:{sample.id}".encode()).hexdigest()[:8], 16)
         rng = random.Random(record_seed)
+        count = rng.randint(low, high) if low < high else low
+        hard = hard_count(count, hard_share)
         sentences = split_sentences(sample.context)
         evidence = find_evidence(sample.context, sample.answer, sample.answer_start)
         quotes = [sentences[i] for i in evidence]
@@ -83,26 +88,26 @@ def convert_to_raft(
         if not budget.fits(golden):
             golden = trim_around(golden, evidence, budget.fits)
         stats["trimmed_golden"] += golden not in (None, sample.context)
-        choice = picker.choose(row, sample, quotes, hard=hard + spare, count=num_distractors + spare, rng=rng)
+        choice = picker.choose(row, sample, quotes, hard=hard + spare, count=count + spare, rng=rng)
         # Where the limit keeps distractors out they may be fewer, but what is shown must not be nothing.
-        missing = (spare if choice.too_long else num_distractors + spare) - len(choice.documents)
+        missing = (spare if choice.too_long else count + spare) - len(choice.documents)
         if problem := _problem(sample, golden, quotes, max_context_tokens, missing, len(choice.documents)):
             place = {"source": sample.source, "line": sample.line, "field": problem[0]}
             rejects.append(Reject(**place, reason=problem[1], row=sample.model_dump()))
         else:
-            ready.append(_Ready(sample, golden, quotes, choice, record_seed, rng))
+            ready.append(_Ready(sample, golden, quotes, choice, count, hard, record_seed, rng))
 
     # Second: the records, exactly so many of them with their golden document.
     with_golden = set(random.Random(seed).sample(range(len(ready)), round(len(ready) * golden_probability)))
     records = []
     for position, one in enumerate(ready):
         left_out = position not in with_golden
-        hard_ones, others = one.choice.mix(hard + left_out, num_distractors + left_out)
+        hard_ones, others = one.choice.mix(one.hard + left_out, one.count + left_out)
         answer = ABSTENTION if left_out and left_out_answer == "abstain" else format_answer(one.sample.answer)
         documents = [*([] if left_out else [one.golden]), *hard_ones, *others]
         record = _draw(one, documents, answer, budget, answerable=not left_out, add_cot=add_cot)
         beside = len(record.context) - record.answerable
-        stats["dropped_distractors"] += num_distractors + left_out - beside
+        stats["dropped_distractors"] += one.count + left_out - beside
         stats["hard"] += min(len(hard_ones), beside)
         stats["random"] += max(0, beside - len(hard_ones))
         records.append(record)
@@ -116,6 +121,8 @@ class _Ready(NamedTuple):
     golden: str  # its document, or what of it is kept
     quotes: list[str]  # sentences that hold the answer
     choice: Choice
+    count: int  # of distractors beside the golden document
+    hard: int  # so many of them
     seed: int
     rng: random.Random
 

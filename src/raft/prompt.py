@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from src.data.schemas import RaftRecord
+from src.data.schemas import Conversation, RaftRecord
 
 INSTRUCTION = "주어진 문맥만 근거로 질문에 답하세요. 문맥에 답이 없으면 답을 찾을 수 없다고 말하세요."
 
@@ -16,12 +16,17 @@ def documents_block(documents: Sequence[str]) -> str:
     return "\n".join(f"[문서 {number}] {document}" for number, document in enumerate(documents, start=1))
 
 
-def to_messages(record: RaftRecord | Mapping, *, with_answer: bool = True) -> list[dict[str, str]]:
-    """Chat messages of a record: system, user and, unless ``with_answer`` is False, assistant.
+def to_messages(
+    record: RaftRecord | Conversation | Mapping, *, with_answer: bool = True
+) -> list[dict[str, str]]:
+    """Chat messages of a record: system, user and, unless ``with_answer`` is False, assistant. A conversation's are its
+    own, without the last answer where ``with_answer`` is False.
 
     Without documents the user message is the question alone.
     """
     row = record if isinstance(record, Mapping) else record.model_dump()
+    if "messages" in row:
+        return list(row["messages"] if with_answer else row["messages"][:-1])
     documents = f"{documents_block(row['context'])}\n" if row["context"] else ""
     user = f"{documents}[질문] {row['question']}"
     messages = [{"role": "system", "content": row["instruction"]}, {"role": "user", "content": user}]
@@ -40,7 +45,7 @@ def render_chat(tokenizer, messages: Sequence[Mapping], *, add_generation_prompt
     )
 
 
-def count_tokens(record: RaftRecord | Mapping, tokenizer) -> int:
+def count_tokens(record: RaftRecord | Conversation | Mapping, tokenizer) -> int:
     """Tokens of the whole prompt with its answer, by the tokenizer's chat template where it has one."""
     messages = to_messages(record)
     if getattr(tokenizer, "chat_template", None):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from src.raft.prompt import render_chat, to_messages
@@ -22,11 +23,11 @@ class LabelAuditError(ValueError):
 def tokenize_records(records: Sequence, tokenizer: PreTrainedTokenizerBase, max_seq_length: int) -> Dataset:
     """``input_ids``, ``attention_mask`` and ``labels`` of each record, unpadded, all three equally long.
 
-    Labels are the assistant's answer with its EOS; the prompt and whatever a template writes after EOS are -100. A
-    record longer than ``max_seq_length`` tokens is left out and told, never cut: evidence or EOS would be gone.
+    Labels are the assistant's answer with its EOS, of a ``Conversation`` each of its answers or the last, as its
+    ``learn`` says; all else, also what a template writes after EOS, is -100. A record longer than ``max_seq_length`` tokens is left out and told, never cut: evidence or EOS would be gone.
 
     Raises:
-        ValueError: the prompt's tokens are not the beginning of the whole conversation's, or nothing is left.
+        ValueError: what precedes an answer is, in tokens, not the beginning of the whole, or nothing is left.
     """
     from datasets import Dataset
 
@@ -46,22 +47,40 @@ def tokenize_records(records: Sequence, tokenizer: PreTrainedTokenizerBase, max_
 
 
 def _tokenize(record, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
-    prompt = render_chat(tokenizer, to_messages(record, with_answer=False), add_generation_prompt=True)
-    whole = render_chat(tokenizer, to_messages(record))
-    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
-    start = len(prompt_ids)
-    if ids[:start] != prompt_ids:
-        raise ValueError(
-            "프롬프트가 전체 대화의 앞부분과 토큰 단위로 일치하지 않아 답변의 시작을 찾을 수 없습니다. "
-            "채팅 템플릿의 add_generation_prompt 부분이 답변 바로 앞까지와 같은지 확인해 주세요."
-        )
-    answer = ids[start:]
-    if tokenizer.eos_token_id in answer:  # some templates write a line break after EOS: not to be learned
-        end = len(answer) - answer[::-1].index(tokenizer.eos_token_id)
-        answer = answer[:end] + [IGNORE] * (len(answer) - end)
-    return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": [IGNORE] * start + answer}
+    def encode(turns: Sequence[dict], **options: bool) -> list[int]:
+        return tokenizer(render_chat(tokenizer, turns, **options), add_special_tokens=False)["input_ids"]
 
+    messages = to_messages(record)
+    ids = encode(messages)
+    labels = [IGNORE] * len(ids)
+    for turn in _learned(record, messages):
+        prompt = encode(messages[:turn], add_generation_prompt=True)
+        through = ids if turn + 1 == len(messages) else encode(messages[: turn + 1])
+        start, end = len(prompt), len(through)
+        if ids[:start] != prompt or ids[:end] != through:
+            raise ValueError(_NO_PREFIX + (_LAST_ONLY if turn + 1 < len(messages) else ""))
+        answer = ids[start:end]
+        if tokenizer.eos_token_id in answer:  # some templates write a line break after EOS: not to be learned
+            end -= answer[::-1].index(tokenizer.eos_token_id)
+        labels[start:end] = ids[start:end]
+    return {"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels}
+
+
+def _learned(record, messages: Sequence[dict]) -> list[int]:
+    """Positions of the messages that are trained on: the last, and where a record says so every answer before it."""
+    learn = record.get("learn") if isinstance(record, Mapping) else getattr(record, "learn", None)
+    last = len(messages) - 1
+    return [
+        i for i, turn in enumerate(messages) if (turn["role"] == "assistant" and learn == "all") or i == last
+    ]
+
+
+_NO_PREFIX = (
+    "프롬프트가 전체 대화의 앞부분과 토큰 단위로 일치하지 않아 답변의 시작을 찾을 수 없습니다. "
+    "채팅 템플릿의 add_generation_prompt 부분이 답변 바로 앞까지와 같은지 확인해 주세요."
+)
+# Templates that take the reasoning out of earlier answers write them otherwise than when they were given.
+_LAST_ONLY = " 지난 답변을 다르게 적는 템플릿이면 learn='last'로 마지막 답변만 학습할 수 있습니다."
 
 # What is wrong with some rows, and how to mend it.
 _PROBLEMS = {
@@ -71,6 +90,7 @@ _PROBLEMS = {
     "답변이 잘리지 않고 EOS로 끝나는지, pad_token을 eos_token으로 바꾸지 않았는지 확인해 주세요.",
     "cut": "라벨이 레코드의 답변 전체와 다릅니다. 답변이 잘렸는지 확인하고, "
     "길이를 맞추려면 자르지 말고 max_seq_length를 늘려 주세요.",
+    "mask": "배울 답변이 빠졌거나 답변이 아닌 말까지 배웁니다. 레코드의 learn이 고른 답변에만 라벨을 두어 주세요.",
     "strange": "프롬프트가 레코드의 것과 다릅니다. 문맥이 잘렸거나 채팅 템플릿이 다른지 확인해 주세요.",
     "padded": "패딩이 손실에 들어갑니다. 패딩 자리의 라벨을 -100으로 바꿔 주세요.",
     "double_bos": "BOS가 두 번 들어갑니다. 채팅 템플릿을 쓴 글은 add_special_tokens=False로 토큰화해 주세요.",
@@ -82,17 +102,19 @@ def audit_labels(
 ) -> dict:
     """Read the labels as the loss will, before an hour is spent on them.
 
-    With ``records`` (those the rows were made from, in any order) each row's prompt and answer must also be a
-    record's, whole: a cut answer with a fresh EOS behind it, or a cut context, looks right without them.
+    With ``records`` (those the rows were made from, in any order) each row's prompt and answers must also be a
+    record's, whole: a cut answer with a fresh EOS behind it, a cut context, or labels on another turn of a dialogue
+    than the one that was chosen look right without them.
 
     Returns counts over the data set and the first record's decoded ``masked`` and ``supervised`` parts.
 
     Raises:
-        LabelAuditError: in some record no token or every token is supervised, EOS is not a label, padding is in
-            the loss, BOS stands twice at the beginning, or prompt or answer were cut.
+        LabelAuditError: in some record no token or every token is supervised, an answer's EOS is not a label,
+            padding is in the loss, BOS stands twice at the beginning, prompt or answer were cut, or other turns than
+            those chosen are supervised.
     """
-    answers = _answers_by_prompt(records, tokenizer) if records is not None else None
-    found = Counter(problem for row in dataset for problem in _problems(row, tokenizer, answers))
+    known = _known(records, tokenizer) if records is not None else None
+    found = Counter(problem for row in dataset for problem in _problems(row, tokenizer, known))
     lines = [f"- {found[name]}건은 {text}" for name, text in _PROBLEMS.items() if found[name]]
     if not len(dataset):
         lines = ["- 데이터가 비어 있습니다. tokenize_records의 입력을 확인해 주세요."]
@@ -110,22 +132,23 @@ def audit_labels(
         "masked": tokenizer.decode(
             [token for token, label in zip(ids, labels, strict=True) if label == IGNORE]
         ),
-        "supervised": tokenizer.decode(_parts(labels)[1]),
+        "supervised": tokenizer.decode([label for label in labels if label != IGNORE]),
     }
 
 
 def _problems(
-    row: dict, tokenizer: PreTrainedTokenizerBase, answers: dict[tuple, set[tuple]] | None
+    row: dict, tokenizer: PreTrainedTokenizerBase, known: dict[tuple, set[tuple]] | None
 ) -> Iterator[str]:
-    """Which of ``_PROBLEMS`` a row has; ``answers`` as ``_answers_by_prompt`` gives them."""
+    """Which of ``_PROBLEMS`` a row has; ``known`` as ``_known`` gives it."""
     eos, pad, bos = tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id
     ids, labels = row["input_ids"], row["labels"]
-    start, targets = _parts(labels)
-    if not targets:
+    answers = _answers(labels)
+    supervised = sum(map(len, (targets for _, targets in answers)))
+    if not answers:
         yield "nothing"
-    elif not _stops(targets, tokenizer):
+    elif not all(_stops(targets, tokenizer) for _, targets in answers):
         yield "no_eos"
-    if len(targets) == len(labels) > 0:
+    if supervised == len(labels) > 0:
         yield "everything"
     if any(
         label != IGNORE and (not seen or (token == pad and pad != eos))
@@ -134,12 +157,13 @@ def _problems(
         yield "padded"
     if bos is not None and ids[:2] == [bos, bos]:
         yield "double_bos"
-    if answers is not None and targets:
-        right = answers.get(tuple(ids[:start]), ())
-        if right and targets not in right:
-            yield "cut"
-        elif not right and len(targets) < len(labels):
-            yield "strange"
+    if known is not None and answers and supervised < len(labels):
+        if (right := known.get(tuple(ids))) and answers not in right:
+            yield "mask"
+        elif not right:
+            right = known.get(tuple(ids[: answers[0][0]]), ())
+            if answers not in right:
+                yield "cut" if right else "strange"
 
 
 def _stops(targets: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -149,19 +173,21 @@ def _stops(targets: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> bool:
     return behind == 0 or (behind is not None and not tokenizer.decode(targets[-behind:]).strip())
 
 
-def _parts(labels: Sequence[int]) -> tuple[int, tuple[int, ...]]:
-    """Where the first label stands (behind the last token where there is none), and all labels."""
-    start = next((i for i, label in enumerate(labels) if label != IGNORE), len(labels))
-    return start, tuple(label for label in labels if label != IGNORE)
+def _answers(labels: Sequence[int]) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Each stretch of labels without a gap: where it begins, and the labels."""
+    runs = groupby(enumerate(labels), key=lambda pair: pair[1] != IGNORE)
+    stretches = (list(stretch) for learned, stretch in runs if learned)
+    return tuple((stretch[0][0], tuple(label for _, label in stretch)) for stretch in stretches)
 
 
-def _answers_by_prompt(records: Sequence, tokenizer: PreTrainedTokenizerBase) -> dict[tuple, set[tuple]]:
-    """Each record's prompt tokens and the label tokens that belong to them (a prompt may occur twice)."""
-    answers: dict[tuple, set[tuple]] = {}
+def _known(records: Sequence, tokenizer: PreTrainedTokenizerBase) -> dict[tuple, set[tuple]]:
+    """The answers that belong to each record's tokens, and to those before its first answer (either may occur twice)."""
+    known: dict[tuple, set[tuple]] = {}
     for row in (_tokenize(record, tokenizer) for record in records):
-        start, targets = _parts(row["labels"])
-        answers.setdefault(tuple(row["input_ids"][:start]), set()).add(targets)
-    return answers
+        ids, answers = row["input_ids"], _answers(row["labels"])
+        for beginning in (ids, ids[: answers[0][0]]):
+            known.setdefault(tuple(beginning), set()).add(answers)
+    return known
 
 
 def label_pieces(row: dict, tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:

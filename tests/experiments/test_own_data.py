@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from src.data.schemas import RaftRecord
-from src.experiments.own_data import prepare
+from src import pipeline
+from src.data.schemas import Conversation, RaftRecord
+from src.experiments.own_data import prepare, prepare_conversations
 
 THINGS = "다리 성벽 우물 정원 누각 서고 창고 사당 시장 나루 제방 봉수대".split()
 
@@ -107,6 +108,7 @@ def test_instructions_without_documents(tmp_path, profile, tokenizer):
             prepare(path, profile, tokenizer, fields=given)
         told = str(error.value)
         assert "context" in told and "문서 칸이 아예 없다면" in told and "alpaca.json" in told
+        assert "prepare_conversations" in told
         assert ("question(질문)" in told) is (given is None)
 
 
@@ -153,3 +155,59 @@ def test_too_few_documents_for_the_distractors(tmp_path, profile, tokenizer):
 def test_a_missing_file_is_named(profile, tokenizer, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"없는 파일\.csv"):
         prepare(tmp_path / "없는 파일.csv", profile, tokenizer)
+
+
+def test_dialogues_and_instructions_are_divided_cleaned_and_counted(tmp_path, profile):
+    talks = [
+        {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}
+        for _, _, asked in stories()
+        for q, a, _ in asked
+    ]
+    talks[3]["messages"][0]["content"] += " 제 번호는 010-1234-5678입니다."
+    talks[4]["messages"][1]["content"] += " 회신은 saseo@example.com으로 했습니다."
+    talks += [dict(talks[0]), {"messages": []}]
+    path = tmp_path / "talks.json"
+    path.write_text(json.dumps(talks, ensure_ascii=False), encoding="utf-8")
+    data = prepare_conversations(path, profile, learn="last")
+    kept = [one for rows in data.records.values() for one in rows]
+    removed = [found for found in data.findings if found.action == "removed"]
+    assert len(kept) + len(removed) + len(data.rejects) == len(talks)
+    assert [(found.id, found.detail) for found in removed] == [("talks-25", "talks-1와 모든 말이 같습니다.")]
+    assert {found.id for found in data.findings if found.action == "masked"} == {"talks-4", "talks-5"}
+    said = "\n".join(one.context for one in kept)
+    assert "01*-****-****" in said and "1234" not in said and "saseo@" not in said
+    assert all(data.records.values()) and {one.learn for one in kept} == {"last"}
+    assert data.records == prepare_conversations(path, profile, learn="last").records
+    for bad in ([], [{"messages": []}]):
+        path.write_text(json.dumps(bad), encoding="utf-8")
+        with pytest.raises(ValueError, match="하나도 없습니다"):
+            prepare_conversations(path, profile)
+
+
+def test_rows_of_one_group_stay_on_one_side(tmp_path, profile):
+    rows = [
+        {"instruction": f"{i}번을 고르세요.", "output": "네.", "group_id": f"g{i % 9}"} for i in range(36)
+    ]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    data = prepare_conversations(path, profile)
+    sides = [{one.group_id for one in rows} for rows in data.records.values()]
+    assert sum(map(len, sides)) == 9 and all(sides)
+
+
+def test_dialogues_are_trained_beside_records(records, tmp_path, tiny_profile):
+    talk = Conversation(
+        id="t",
+        group_id="t",
+        messages=[
+            {"role": role, "content": text}
+            for role, text in zip(
+                ("user", "assistant") * 2, ("안녕?", "안녕하세요.", "끝?", "네."), strict=True
+            )
+        ],
+    )
+    mixed = {"train": [*records[:6], talk, talk], "validation": [*records[6:8], talk]}
+    short = replace(tiny_profile, epochs=1.0, bleu_records=1)
+    log = pipeline.train_adapter(short, mixed, output_dir=tmp_path)
+    assert (log["train_records"], log["steps"]) == (8, 2)
+    assert (tmp_path / "adapter" / "adapter_config.json").exists()

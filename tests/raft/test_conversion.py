@@ -8,11 +8,11 @@ import sys
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.data.schemas import RawSample
-from src.data.text import split_sentences
+from src.data.text import fingerprint, split_sentences
 from src.raft.answers import ABSTENTION, QUOTE_BEGIN, QUOTE_END, format_answer, strip_answer_form
 from src.raft.conversion import convert_to_raft
 from src.raft.evidence import holds_answer
@@ -124,6 +124,43 @@ def test_unrelated_documents_do_not_tell_that_there_is_no_answer(tokenizer_once,
     assert stats["random"] == (count - hard) * len(records)  # as many in every record
     assert stats["hard"] == hard * len(records) + left_out
     assert {len(record.context) for record in records} == {count + 1}
+
+
+def test_records_of_one_count_are_what_they_were_before_there_were_ranges(tokenizer):
+    """Drawing a count must take nothing from the random numbers of a record that has none to draw."""
+    settings = {"num_distractors": 3, "hard_share": 0.5, "add_cot": True}
+    records, _ = convert(make_samples(), tokenizer, **settings)
+    assert fingerprint([record.model_dump() for record in records])[:16] == "e81e652c3b5eb842"
+    assert convert(make_samples(), tokenizer, **settings | {"num_distractors": (3, 3)})[0] == records
+
+
+@settings(max_examples=15)
+@given(
+    low=st.integers(0, 4),
+    more=st.integers(1, 4),
+    share=st.sampled_from([0.0, 0.5, 1.0]),
+    probability=st.sampled_from([0.5, 0.8, 1.0]),
+    limit=st.sampled_from([60, 150, 2000]),
+    seed=st.integers(0, 99),
+)
+def test_a_range_gives_each_record_its_own_count(tokenizer_once, low, more, share, probability, limit, seed):
+    samples, high = make_samples(), low + more
+    stats: Counter[str] = Counter()
+    change = {"golden_probability": probability, "max_context_tokens": limit, "seed": seed}
+    change |= {"num_distractors": (low, high), "hard_share": share}
+    records, rejects = convert(samples, tokenizer_once, stats=stats, **change)
+    assert len(records) + len(rejects) == len(samples)
+    assert sum(record.answerable for record in records) == round(len(records) * probability)
+    assert (records, rejects) == convert(samples, tokenizer_once, **change)
+    counts = Counter(len(record.context) - 1 for record in records)
+    assert max(counts, default=0) <= high
+    assert all(context_tokens(record, tokenizer_once) <= limit for record in records)
+    if not stats["dropped_distractors"] and not rejects:
+        assert set(counts) == set(range(low, high + 1))  # sixty draws of at most five
+        # Neither the count nor unrelated documents tell that there is no answer.
+        assert stats["hard"] == sum(n * math.ceil(k * share) for k, n in counts.items()) + sum(
+            not record.answerable for record in records
+        )
 
 
 def test_random_distractors_fill_up_where_hard_ones_run_out(tokenizer_once):
@@ -292,6 +329,8 @@ def test_too_few_documents_are_refused_with_a_remedy(tokenizer):
         {"golden_probability": float("nan")},
         {"hard_share": -0.1},
         {"num_distractors": -1},
+        {"num_distractors": (-1, 2)},
+        {"num_distractors": (3, 1)},
         {"left_out_answer": "guess"},
     ):
         with pytest.raises(ValueError, match="정해 주세요"):

@@ -9,6 +9,7 @@ from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from src.data.schemas import Conversation
 from src.raft.prompt import to_messages
 from src.training.labels import IGNORE, LabelAuditError, audit_labels, label_pieces, tokenize_records
 
@@ -196,3 +197,173 @@ def test_any_text_is_labelled_from_its_answer_to_eos(tokenizer, question, answer
     pieces = label_pieces(row, tokenizer)
     assert "".join(text for text, _ in pieces) == tokenizer.decode(row["input_ids"])
     assert "".join(text for text, on in pieces if on) == answer + "<eos>"
+
+
+# --- Dialogues -------------------------------------------------------------------------------------------------
+
+
+def dialogue(*said: str, learn: str = "all", system: str | None = None) -> Conversation:
+    """User and assistant in turn, beginning with the user."""
+    opening = [{"role": "system", "content": system}] if system else []
+    turns = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
+    return Conversation(id="d", group_id="d", messages=[*opening, *turns], learn=learn)
+
+
+THREE = (
+    "몇 시에 여나요?",
+    "아홉 시입니다.",
+    "닫는 때는요?",
+    "여섯 시입니다.",
+    "쉬는 날은요?",
+    "월요일입니다.",
+)
+
+
+def learned(row, tokenizer):
+    return "".join(text for text, on in label_pieces(row, tokenizer) if on)
+
+
+@pytest.mark.parametrize(
+    ("learn", "told"),
+    [
+        ("all", "아홉 시입니다.<eos>여섯 시입니다.<eos>월요일입니다.<eos>"),
+        ("last", "월요일입니다.<eos>"),
+    ],
+)
+@pytest.mark.parametrize("system", [None, "짧게 답하세요."])
+def test_a_dialogue_is_labelled_on_the_chosen_answers(tokenizer, learn, told, system):
+    record = dialogue(*THREE, learn=learn, system=system)
+    row = tokenize_records([record], tokenizer, 256)[0]
+    assert learned(row, tokenizer) == told
+    assert tokenizer.decode(row["input_ids"]) == tokenizer.apply_chat_template(
+        record.messages, tokenize=False
+    )
+    report = audit_labels([row], tokenizer, [record])
+    assert report["supervised"] == told and THREE[2] in report["masked"]
+
+
+def test_kinds_are_trained_together(records, tokenizer):
+    mixed = [
+        *records[:3],
+        dialogue(*THREE),
+        dialogue("인사하세요.", "안녕하세요."),
+        dialogue(*THREE, learn="last"),
+    ]
+    rows = tokenize_records(mixed, tokenizer, 256)
+    assert audit_labels(rows, tokenizer, mixed)["records"] == 6
+    assert [learned(row, tokenizer).count("<eos>") for row in rows] == [1, 1, 1, 3, 1, 1]
+
+
+def _spans(row):
+    """Where each labelled stretch begins and ends."""
+    on = [label != IGNORE for label in row["labels"]]
+    begins = [i for i, now in enumerate(on) if now and not (i and on[i - 1])]
+    ends = [i + 1 for i, now in enumerate(on) if now and not (i + 1 < len(on) and on[i + 1])]
+    return list(zip(begins, ends, strict=True))
+
+
+def middle_left_out(row, spans, tokenizer):
+    (begin, end) = spans[1]
+    return row["labels"][:begin] + [IGNORE] * (end - begin) + row["labels"][end:]
+
+
+def first_left_out(row, spans, tokenizer):
+    return [IGNORE] * spans[0][1] + row["labels"][spans[0][1] :]
+
+
+def question_too(row, spans, tokenizer):
+    return (
+        row["labels"][: spans[0][0]]
+        + row["input_ids"][spans[0][0] : spans[1][1]]
+        + row["labels"][spans[1][1] :]
+    )
+
+
+def only_questions(row, spans, tokenizer):
+    on = {i for begin, end in spans for i in range(begin, end)}
+    return [IGNORE if i in on else token for i, token in enumerate(row["input_ids"])]
+
+
+def no_eos_in_the_middle(row, spans, tokenizer):
+    end = spans[1][1]
+    return [*row["labels"][: end - 1], IGNORE, *row["labels"][end:]]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (middle_left_out, "배울 답변이 빠졌거나"),
+        (first_left_out, "배울 답변이 빠졌거나"),
+        (question_too, "답변이 아닌 말까지 배웁니다"),
+        (only_questions, "답변이 아닌 말까지 배웁니다"),
+        (no_eos_in_the_middle, "EOS가 라벨에 없어"),
+    ],
+)
+def test_audit_finds_a_wrong_mask_in_a_middle_turn(records, tokenizer, break_it, message):
+    mixed = [*records[:3], dialogue(*THREE)]
+    rows = tokenize_records(mixed, tokenizer, 256).to_list()
+    audit_labels(rows, tokenizer, mixed)
+    rows[3]["labels"] = break_it(rows[3], _spans(rows[3]), tokenizer)
+    with pytest.raises(LabelAuditError, match=f"1건은.*{message}"):
+        audit_labels(rows, tokenizer, mixed)
+
+
+def test_audit_knows_which_answers_were_chosen(tokenizer):
+    every, last = dialogue(*THREE), dialogue(*THREE, learn="last")
+    row = tokenize_records([every], tokenizer, 256)[0]
+    with pytest.raises(LabelAuditError, match="learn이 고른"):
+        audit_labels([row], tokenizer, [last])
+    assert audit_labels([row], tokenizer, [last, every])["records"] == 1
+
+
+def test_audit_finds_an_answer_cut_in_the_middle(tokenizer):
+    """Cut, with its EOS kept: nothing in the row itself gives it away."""
+    record = dialogue(*THREE)
+    row = dict(tokenize_records([record], tokenizer, 256)[0])
+    end = _spans(row)[1][1] - 1
+    row = {name: [*values[: end - 2], *values[end:]] for name, values in row.items()}
+    audit_labels([row], tokenizer)
+    with pytest.raises(LabelAuditError, match="답변 전체와 다릅니다"):
+        audit_labels([row], tokenizer, [record])
+
+
+def test_templates_that_write_behind_or_rewrite_an_earlier_answer(tokenizer, monkeypatch):
+    template = tokenizer.chat_template
+    monkeypatch.setattr(tokenizer, "chat_template", template.replace("{{ eos_token }}", "{{ eos_token }}\n"))
+    row = tokenize_records([dialogue(*THREE)], tokenizer, 256)[0]
+    assert learned(row, tokenizer) == "아홉 시입니다.<eos>여섯 시입니다.<eos>월요일입니다.<eos>"
+    thinking = template.replace(
+        "{{ m['content'] }}",
+        "{% if m['role'] == 'assistant' and loop.last %}<think></think>{% endif %}{{ m['content'] }}",
+    ).replace("<|assistant|>{% endif %}", "<|assistant|><think></think>{% endif %}")
+    monkeypatch.setattr(tokenizer, "chat_template", thinking)
+    row = tokenize_records([dialogue(*THREE, learn="last")], tokenizer, 256)[0]
+    assert learned(row, tokenizer) == "월요일입니다.<eos>"
+    with pytest.raises(ValueError, match="learn='last'"):
+        tokenize_records([dialogue(*THREE)], tokenizer, 256)
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    turns=st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4),
+    learn=st.sampled_from(["all", "last"]),
+    system=st.none() | WORDS,
+)
+def test_labels_are_the_chosen_answers_and_nothing_else(tokenizer, turns, learn, system):
+    record = dialogue(*(text for pair in turns for text in pair), learn=learn, system=system)
+    row = tokenize_records([record], tokenizer, 10_000)[0]
+    chosen = [answer for _, answer in turns][-1 if learn == "last" else 0 :]
+    spans = _spans(row)
+    assert [tokenizer.decode(row["input_ids"][b:e]) for b, e in spans] == [text + "<eos>" for text in chosen]
+    assert all(label in (IGNORE, token) for label, token in zip(row["labels"], row["input_ids"], strict=True))
+    asked = tokenizer.convert_tokens_to_ids("<|assistant|>")
+    assert all(
+        row["input_ids"][begin - 1] == asked for begin, _ in spans
+    )  # right behind the assistant's sign
+    assert tokenizer.decode(row["input_ids"]) == tokenizer.apply_chat_template(
+        record.messages, tokenize=False
+    )
+    assert audit_labels([row], tokenizer, [record])["records"] == 1
