@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from raft_records import record
 
 from src.classroom import intro
-from src.classroom.intro import about_data, about_model, frame_html, numeric, show_table
+from src.classroom.intro import about_data, about_model, frame_html, numeric, show_labels, show_table
 from src.profiles import PROFILES
 
 
@@ -111,3 +111,12 @@ def test_the_data_is_called_what_its_sources_are():
     mixed = about_data([*ours, record(4, source="KorQuAD/squad_kor_v1:train")])
     assert "가전 회사 자료 3개(75%) + KorQuAD/squad_kor_v1 1개(25%)" in mixed
     assert "가상" not in about_data([record(5, source="my.csv"), record(6)])
+
+
+def test_labels_in_colour_say_what_is_learned(tokenizer):
+    row = {"input_ids": tokenizer.encode("<질문> 네.", add_special_tokens=False)}
+    row["labels"] = [-100, *row["input_ids"][1:]]
+    page = show_labels(row, tokenizer).data
+    assert "&lt;" in page and "<질문>" not in page  # what looks like a tag is text
+    spans = re.findall(r"background:(#\w+)[^>]*>([^<]*)</span>", page)
+    assert [colour for colour, _ in spans] == ["#eceff1"] + ["#a5d6a7"] * (len(spans) - 1) and len(spans) > 2

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from src.data.schemas import RawSample
 from src.data.text import fingerprint, split_sentences
+from src.profiles import PROFILES
 from src.raft.answers import ABSTENTION, QUOTE_BEGIN, QUOTE_END, format_answer, strip_answer_form
 from src.raft.conversion import convert_to_raft
 from src.raft.evidence import holds_answer
@@ -161,6 +163,14 @@ def test_a_range_gives_each_record_its_own_count(tokenizer_once, low, more, shar
         assert stats["hard"] == sum(n * math.ceil(k * share) for k, n in counts.items()) + sum(
             not record.answerable for record in records
         )
+
+
+@pytest.mark.parametrize(
+    ("count", "one", "more"), [(2, "2", "3"), ((1, 4), "1~4", "2~5"), ((3, 3), "3", "4")]
+)
+def test_a_count_or_range_is_told_as_a_learner_reads_it(count, one, more):
+    profile = replace(PROFILES["tiny"], num_distractors=count)
+    assert (profile.distractors_text(), profile.distractors_text(1)) == (one, more)
 
 
 def test_random_distractors_fill_up_where_hard_ones_run_out(tokenizer_once):
