@@ -197,7 +197,7 @@ def report(profile: Profile, step: int, shape: ModelShape, found: Found) -> str:
     most = max(gib for _, gib in found.stages.values())
     return "\n\n".join(
         [
-            "## 참 크기의 모델을 CPU에서",
+            "## 실제 크기의 모델을 CPU에서",
             f"`{OWN.model}`의 모양을 한 무작위 가중치({shape.parameters / 1e9:.2f}B)를 CPU에서 NF4로 올려, "
             f"{step:,}토큰 한 건으로 한 번 갱신하고, 시험의 가장 긴 프롬프트(답 {NEW}토큰까지 {profile.max_seq_length:,}토큰)에 답하고, "
             f"어댑터를 저장하고, 모두 비운 뒤 다시 불러왔습니다. 어림은 같은 배치와 길이로 구했습니다. 카드에서와 달리 dropout이 없고 옵티마이저는 `{profile.optim}`입니다.",

@@ -76,9 +76,8 @@ def estimate_vram(
 
     ``parity``: the adapter on the base without quantization, all logits of a row (``logits_of`` goes row by row).
 
-    Tests hold each term against what torch counts on a CPU, at two sizes. At the 7.8B model's width, two of its layers:
-    a step on 1 × 256 tokens 0.172 GiB counted, 0.179 estimated; reading 1 × 1,735 to answer, 0.255 and 0.271. All 32 of
-    them: docs/benchmarks.md. On a GPU nothing has been measured.
+    Tests hold each term against what torch counts on a CPU, at two sizes; ``benchmarks.true_shape`` does at the 7.8B
+    model's own. On a GPU nothing has been measured.
 
     Raises:
         ValueError: an unknown phase.

@@ -78,8 +78,14 @@ def test_known_terms():
 
 
 def test_the_true_shape_as_it_was_counted():
-    """GiB of tensors of the 7.8B shape in NF4 on a CPU: in 2026 all 32 layers, then two of them with the trainer."""
+    """GiB of tensors of the 7.8B shape in NF4 on a CPU: in 2026 all 32 layers, then two of them."""
     terms = estimate_vram(BIG)
+    step = replace(
+        BIG, lora_dropout=0.0, optim="adamw_torch", batch_size=1, max_seq_length=256, max_new_tokens=32
+    )
+    counted = {"gradients": 0.15625, "optimizer": 0.3125, "activations": 0.2267, "logits": 0}
+    told = estimate_vram(step)
+    assert {name: told[name] for name in counted} == pytest.approx(counted, rel=0.01)
     assert terms["weights"] == pytest.approx(3.250 + 3.126 / 2, abs=0.002)  # the rest was counted in fp32
     assert terms["quantization_constants"] == pytest.approx(0.103, abs=0.001)
     assert terms["adapters"] == pytest.approx(0.156, abs=0.001)
