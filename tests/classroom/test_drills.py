@@ -24,6 +24,13 @@ def own_outputs(tmp_path_factory):
         yield
 
 
+def test_practice_makes_its_records_without_a_word(monkeypatch, capsys):
+    """What it would say is about the tiny profile, while this day's 01 and 02 may well have run."""
+    said = "노트북 01의 결과가 없어 지금 만듭니다."
+    monkeypatch.setattr("src.pipeline.load_clean_records", lambda profile: print(said) or {"train": []})
+    assert practice.short_records("train", 1) == [] and capsys.readouterr().out == ""
+
+
 def test_the_tools_find_nothing_in_the_healthy_run():
     assert practice.findings(practice.healthy()) == []
 

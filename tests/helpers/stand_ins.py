@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from articles import write_articles
+from articles import STUFF, write_articles
 
 from src.profiles import KORQUAD, PROFILES, ROOT
 from src.qlora.registry import MODELS
@@ -235,6 +235,24 @@ def _write_embedder(repo: Repo, texts: list[str]) -> None:
     repo.write("README.md", "---\nlicense: mit\n---\nA stand-in.\n")
 
 
+def _in_other_words(number: int, name: str) -> dict:
+    """A row whose answer is right, asked in the words of the sentence beside it: 02's checks take it for a wrong one."""
+    there, seller = f"{STUFF[number % 12]} 곁 {STUFF[number // 12]} 앞", f"{number + 10}번 상인"
+    lines = (
+        f"{name}은 큰 고을이다.",
+        f"{there}에는 장날이 돌아오면 사람이 모였다.",
+        f"소는 {seller}의 것이었다.",
+    )
+    context = " ".join(lines)
+    return {
+        "id": f"{number}-9-0",
+        "title": name,
+        "context": context,
+        "question": f"{name}의 {there}에서 장날이 돌아오면 가축을 팔던 이는?",
+        "answers": {"text": [seller], "answer_start": [context.index(seller)]},
+    }
+
+
 def _write_dataset(repo: Repo, articles: list[dict]) -> None:
     """As KorQuAD's repository has it: one configuration, one Parquet file a split, their names in the card."""
     import pyarrow as pa
@@ -254,6 +272,7 @@ def _write_dataset(repo: Repo, articles: list[dict]) -> None:
         for part in article["paragraphs"]
         for asked in part["qas"]
     ]
+    rows += [_in_other_words(number, article["title"]) for number, article in enumerate(articles)]
     name = KORQUAD.dataset.partition("/")[2]
     card = f"---\nconfigs:\n- config_name: {name}\n  default: true\n  data_files:\n"
     for split, part in {KORQUAD.split: rows, "validation": rows[:30]}.items():

@@ -18,7 +18,8 @@ name without a folder is a test below.
     01 [87]–[98]      budgets change nothing, empty table  smaller_budgets_change_the_records, no_table_is_empty
     01 [23]           long articles called repeated        outliers_of_every_origin_are_called_what_they_are
     02 [57], 04 [56]  a topic without a name               data/test_corpus: rows_of_a_dataset_without_topics…
-    03 [82]           results said to be missing           nothing_that_was_made_is_said_to_be_missing
+    03 [82]           results said to be missing           classroom/test_drills: practice_makes_its_records…,
+                                                           nothing_that_was_made_is_said_to_be_missing
     03 [112]–[114]    no licence, no plan of an upload     qlora/test_loading: the_licence_goes_beside_the_adapter,
                                                            hub/test_fetching: downloaded_once_then_loaded…
     05 [56], [60]     the card's data, the chat's profile  own_data_claims_nothing_of_the_profiles_data_set
