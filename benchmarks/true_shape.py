@@ -101,7 +101,7 @@ class BeforeUpdate(TrainerCallback):
 class Found:
     terms: list[tuple[str, str, float, float]] = field(default_factory=list)  # phase, term, GiB told, counted
     stages: dict[str, tuple[float, float]] = field(default_factory=dict)  # seconds, GiB anonymous at most
-    difference: float = float("nan")  # the largest between logits before and after
+    difference: float | None = None  # the largest between logits before and after; None: stopped before
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -200,7 +200,7 @@ def report(profile: Profile, step: int, shape: ModelShape, found: Found) -> str:
             "## 실제 크기의 모델을 CPU에서",
             f"`{OWN.model}`의 모양을 한 무작위 가중치({shape.parameters / 1e9:.2f}B)를 CPU에서 NF4로 올려, "
             f"{step:,}토큰 한 건으로 한 번 갱신하고, 시험의 가장 긴 프롬프트(답 {NEW}토큰까지 {profile.max_seq_length:,}토큰)에 답하고, "
-            f"어댑터를 저장하고, 모두 비운 뒤 다시 불러왔습니다. 어림은 같은 배치와 길이로 구했습니다. 카드에서와 달리 dropout이 없고 옵티마이저는 `{profile.optim}`입니다.",
+            f"어댑터를 저장하고, 모두 비운 뒤 다시 불러옵니다. 어림은 같은 배치와 길이로 구했습니다. 카드에서와 달리 dropout이 없고 옵티마이저는 `{profile.optim}`입니다.",
             "\n".join(
                 [f"| 단계 | 항목 | 어림({unit}) | 센 것({unit}) | 차이 |", "|---|---|---:|---:|---:|", *rows]
             ),
@@ -208,8 +208,12 @@ def report(profile: Profile, step: int, shape: ModelShape, found: Found) -> str:
             f"(목표 ±{WITHIN:.0%}{_missed(abs(distances[farthest]) > WITHIN)}).",
             "\n".join(["| 단계 | 초 | 익명 메모리의 최대(GiB) |", "|---|---:|---:|", *stages]),
             f"익명 메모리는 프로세스의 메모리에서 파일을 비추는 것(가중치 파일, 라이브러리)을 뺀 것이고, 가장 많을 때 {most:.2f}GiB입니다"
-            f"(목표 {MOST:g}GiB 이하{_missed(most > MOST)}). 저장하기 전과 다시 불러온 뒤의 로짓({PROBE}토큰)은 가장 큰 차이가 "
-            f"{found.difference:g}입니다.",
+            f"(목표 {MOST:g}GiB 이하{_missed(most > MOST)}). 비운 자리를 할당자가 쥐고 있으면 이 수는 줄지 않습니다. "
+            + (
+                "다시 불러오기가 끝나기 전에 멈추어 그 뒤의 메모리와 로짓은 재지 못했습니다."
+                if found.difference is None
+                else f"저장하기 전과 다시 불러온 뒤의 로짓({PROBE}토큰)은 가장 큰 차이가 {found.difference:g}입니다."
+            ),
         ]
     )
 
