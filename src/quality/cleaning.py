@@ -231,7 +231,7 @@ def clean_conversations(
     for one in conversations:
         said = tuple(document_key(turn["content"]) for turn in one.messages)
         if said in first:
-            detail = f"{first[said]}와 모든 말이 같습니다."
+            detail = f"모든 말이 같은 행: {first[said]}"
             findings.append(Finding(one.id, "exact_duplicate", "removed", detail))
             continue
         first[said] = one.id

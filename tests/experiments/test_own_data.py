@@ -172,7 +172,7 @@ def test_dialogues_and_instructions_are_divided_cleaned_and_counted(tmp_path, pr
     kept = [one for rows in data.records.values() for one in rows]
     removed = [found for found in data.findings if found.action == "removed"]
     assert len(kept) + len(removed) + len(data.rejects) == len(talks)
-    assert [(found.id, found.detail) for found in removed] == [("talks-25", "talks-1와 모든 말이 같습니다.")]
+    assert [(found.id, found.detail) for found in removed] == [("talks-25", "모든 말이 같은 행: talks-1")]
     assert {found.id for found in data.findings if found.action == "masked"} == {"talks-4", "talks-5"}
     said = "\n".join(one.context for one in kept)
     assert "01*-****-****" in said and "1234" not in said and "saseo@" not in said
