@@ -1,4 +1,5 @@
-"""Every drill's fault is found by our tools, and the healthy run by none of them; the diagnosis by itself."""
+"""What the drills are made of: practice's records, the pretended card, the diagnosis by itself. That each drill's fault is
+found and mended shows in the whole day (tests/notebooks/test_notebooks.py), which does them all."""
 
 from __future__ import annotations
 
@@ -11,17 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.classroom import drills, meters, practice
+from src.classroom import meters, practice
 from src.classroom.exercises import hint_for
 from src.training.diagnosis import diagnose_history
-
-
-@pytest.fixture(scope="module", autouse=True)
-def own_outputs(tmp_path_factory):
-    """The drills make their records where notebooks 01 and 02 have not run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WORKSHOP_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
-        yield
 
 
 def test_practice_makes_its_records_without_a_word(monkeypatch, capsys):
@@ -29,39 +22,6 @@ def test_practice_makes_its_records_without_a_word(monkeypatch, capsys):
     said = "노트북 01의 결과가 없어 지금 만듭니다."
     monkeypatch.setattr("src.pipeline.load_clean_records", lambda profile: print(said) or {"train": []})
     assert practice.short_records("train", 1) == [] and capsys.readouterr().out == ""
-
-
-def test_the_tools_find_nothing_in_the_healthy_run():
-    assert practice.findings(practice.healthy()) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("pad-eos", "EOS가 라벨에 없어"),
-        ("full-text", "질문과 문맥까지 모두 학습"),
-        ("template", "프롬프트가 레코드의 것과 다릅니다"),
-        ("rate-high", "튀어 올랐습니다"),
-        ("rate-low", "거의 내려가지 않았습니다"),
-        ("overfitting", "과적합입니다"),
-        ("targets", "LoRA 대상 out_proj에 맞는 층이"),
-        ("memory", "메모리가 모자라 학습을 멈췄습니다"),
-    ],
-)
-def test_a_drill_is_found_and_mended(name, words, capsys):
-    drill = drills.run(name)
-    assert len(drill.found) == 1 and words in drill.found[0]
-    assert drill.left == []
-    shown = capsys.readouterr().out
-    assert drill.title in shown and words in shown
-    assert all(broken != mended for _, broken, mended in drill.symptoms)
-
-
-def test_every_drill_is_tested_by_name():
-    names = next(
-        mark for mark in test_a_drill_is_found_and_mended.pytestmark if mark.name == "parametrize"
-    ).args[1]
-    assert [name for name, _ in names] == list(drills.DRILLS)
 
 
 def test_a_card_of_a_capacity_refuses_what_does_not_fit():

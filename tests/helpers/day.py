@@ -15,7 +15,6 @@ from src.classroom.run import NOTEBOOKS
 from src.profiles import ROOT
 
 NAMES = [path.stem for path in NOTEBOOKS]
-KEYS = [re.split(r"[_-]", name)[0] for name in NAMES]
 WARNING = re.compile(r"\b[A-Za-z]*Warning:|\bWARNING\b")
 
 
@@ -38,12 +37,3 @@ def assert_no_warning(page: Path) -> None:
     for output in outputs:
         found = WARNING.search(output.get_text())
         assert found is None, f"{page.name}: {output.get_text().strip()[:500]}"
-
-
-def run_alone(key: str, outputs: Path) -> None:
-    """One notebook in an empty work folder: it makes what it needs, and nothing else is run."""
-    run = run_workshop(outputs, "--only", key)
-    expected = ["ok" if key == other else "not run" for other in KEYS]
-    assert [entry["status"] for entry in run["notebooks"]] == expected
-    assert {e["name"]: e["warnings"] for e in run["notebooks"] if e["stderr"]} == {}
-    assert_no_warning(outputs / "tiny" / "html" / f"{NAMES[KEYS.index(key)]}.html")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import nbformat
 import pytest
 from day import NAMES, assert_no_warning, run_workshop
+
+from src.classroom.drills import DRILLS
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +57,40 @@ def test_the_asked_value_is_in_the_answer(metrics):
 def test_it_says_so_when_the_documents_do_not_answer(metrics):
     assert metrics["abstention"]["tuned"] >= 0.8
     assert metrics["false_abstention"]["tuned"] <= 0.1
+
+
+# --- The drills of notebook 03 ---------------------------------------------------------------------------------------
+
+FAULTS = {
+    "pad-eos": "EOS가 라벨에 없어",
+    "full-text": "질문과 문맥까지 모두 학습",
+    "template": "프롬프트가 레코드의 것과 다릅니다",
+    "rate-high": "튀어 올랐습니다",
+    "rate-low": "거의 내려가지 않았습니다",
+    "overfitting": "과적합입니다",
+    "targets": "LoRA 대상 out_proj에 맞는 층이",
+    "memory": "메모리가 모자라 학습을 멈췄습니다",
+}
+
+
+@pytest.fixture(scope="module")
+def said(whole) -> str:
+    """What the cells of notebook 03 printed."""
+    (path,) = (whole[0] / "notebooks").glob("03*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n".join(o.text for c in cells if c.cell_type == "code" for o in c.outputs if "text" in o)
+
+
+def test_the_tools_find_nothing_in_the_healthy_run(said):
+    assert "건강한 학습에서 찾은 것: 없음\n" in said
+
+
+@pytest.mark.parametrize("name", DRILLS)
+def test_a_drill_is_found_and_mended(said, name):
+    drills = [text for text in said.split("■ ")[1:] if FAULTS[name] in text]
+    assert len(drills) == 1  # and none of the others finds this fault
+    symptoms = re.findall(r"(?m)^  증상   .*: 고장 (.*) → 고친 뒤 (.*)$", drills[0])
+    assert symptoms and all(broken != mended for broken, mended in symptoms)
+    found, left = re.search(r"(?ms)^  찾기   .*?\n(.*)^  고치기 .*?^  다시   (.*?)$", drills[0]).groups()
+    assert FAULTS[name] in found
+    assert left == "같은 도구가 아무것도 찾지 못했습니다."

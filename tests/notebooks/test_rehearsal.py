@@ -1,10 +1,11 @@
 """rtx4090 to its last cell, on stand-ins: a day that fetches everything, then one without a network.
 
 The profile is ``rehearsal``: rtx4090 with its sizes scaled (src/profiles.py). The first day begins with an empty cache and
-a hub on the loopback, and runs all seven notebooks. The second begins with an empty work folder, HF_HUB_OFFLINE=1 and no
-hub, and runs 00.01, which tells what is in the cache, and 04, which by itself reads the data set, makes the records,
-trains, answers and scores: data set, tokenizer, model and embedder are opened once more, the cells of 00, 01, 02, 03 and
-05 are not run again. What only a card shows (memory, paging, speed) neither day shows.
+a hub on the loopback, and runs all seven notebooks. The second has HF_HUB_OFFLINE=1, no hub and two empty work folders,
+and shows at once that a notebook alone makes what the ones before it would have left: in one folder 02, which makes 01's
+records, and 04, which trains, answers and scores; in the other 05, and 00.01, which tells what is in the cache. Data set,
+tokenizer, model and embedder are opened once more; the cells of 00, 01 and 03 are not run again, but what they call is.
+What only a card shows (memory, paging, speed) neither day shows.
 
 What the first rehearsal found wrong (notebook [cell] of that day), and the test that fails when its mend is undone; a
 name without a folder is a test below.
@@ -52,6 +53,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -64,12 +66,12 @@ from stand_ins import EXAONE, MARK, build_hub
 
 from src.profiles import KORQUAD, REHEARSAL, ROOT
 
-OFFLINE = ("00.01", "04")
+OFFLINE = {"offline": ("02", "04"), "alone": ("05", "00.01")}  # each folder's, in this order
 
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory) -> dict[str, dict]:
-    """What each day left: its folder, run.json, and (the first one) what the hub was asked for and the bases in memory."""
+    """What each run left: its folder, run.json, and (the first one) what the hub was asked for and the bases in memory."""
     root, home = tmp_path_factory.mktemp("rehearsal"), tmp_path_factory.mktemp("home")
     hub = build_hub(root / "hub")
     with serve_hub(hub) as server:
@@ -78,9 +80,14 @@ def days(tmp_path_factory) -> dict[str, dict]:
     bases = bases_of(root / "kernels")
     days = {"online": {"run": run, "requests": server.requests, "mark": root / "hub" / MARK, "bases": bases}}
     env = hub_env(home, server.url, HF_HUB_OFFLINE="1")  # nobody listens there any more
-    for key in OFFLINE:
-        run = run_workshop(root / "offline", "--only", key, profile=REHEARSAL.name, env=env)
-    days["offline"] = {"run": run}
+
+    def without_network(name: str) -> dict:
+        for key in OFFLINE[name]:
+            run = run_workshop(root / name, "--only", key, profile=REHEARSAL.name, env=env)
+        return {"run": run}
+
+    with ThreadPoolExecutor(len(OFFLINE)) as side_by_side:
+        days |= zip(OFFLINE, side_by_side.map(without_network, OFFLINE), strict=True)
     for name, day in days.items():
         day["folder"] = root / name / REHEARSAL.name
     return days
@@ -104,15 +111,15 @@ def shown(cell: nbformat.NotebookNode) -> str:
     return "\n".join(texts)
 
 
-@pytest.mark.parametrize("name", ["online", "offline"])
+@pytest.mark.parametrize("name", ["online", *OFFLINE])
 def test_every_notebook_runs(days, name):
     run = days[name]["run"]
-    expected = NAMES if name == "online" else [n for n in NAMES if re.split("[_-]", n)[0] in OFFLINE]
+    expected = [n for n in NAMES if name == "online" or re.split("[_-]", n)[0] in OFFLINE[name]]
     assert run["profile"] == REHEARSAL.name
     assert [entry["name"] for entry in run["notebooks"] if entry["status"] == "ok"] == expected
 
 
-@pytest.mark.parametrize("name", ["online", "offline"])
+@pytest.mark.parametrize("name", ["online", *OFFLINE])
 def test_no_page_holds_a_warning_or_a_librarys_english(days, name):
     entries = days[name]["run"]["notebooks"]
     assert {e["name"]: e["warnings"] for e in entries if e["stderr"]} == {}
@@ -127,7 +134,7 @@ def test_no_page_holds_a_warning_or_a_librarys_english(days, name):
     assert {place: lines for place, lines in said.items() if lines} == {}
 
 
-@pytest.mark.parametrize("name", ["online", "offline"])
+@pytest.mark.parametrize("name", ["online", *OFFLINE])
 def test_no_table_is_empty(days, name):
     tables = [
         (place, table)
@@ -153,8 +160,10 @@ def test_no_cell_holds_two_bases(days, key):
 
 
 def test_both_days_give_the_same_numbers(days):
-    """Notebook 04 alone, without a network, makes data, adapter and answers again."""
-    online, offline = (json.loads((day["folder"] / "comparison.json").read_text()) for day in days.values())
+    """Notebook 04, without a network and without 01 and 03, makes data, adapter and answers again."""
+    online, offline = (
+        json.loads((days[name]["folder"] / "comparison.json").read_text()) for name in ("online", "offline")
+    )
     assert online == offline and online["n"] == REHEARSAL.max_test_records
     assert any(entry["base"] != entry["tuned"] for entry in online["metrics"].values())  # it was trained
 
@@ -170,8 +179,8 @@ def test_nothing_that_was_made_is_said_to_be_missing(days):
 
 
 def test_the_licence_travels_so_that_an_upload_is_planned_and_refused_without_a_token(days):
-    for day in days.values():
-        licence = (day["folder"] / "artifacts" / "adapter" / "LICENSE").read_text(encoding="utf-8")
+    for name in ("online", "offline"):
+        licence = (days[name]["folder"] / "artifacts" / "adapter" / "LICENSE").read_text(encoding="utf-8")
         assert EXAONE.licence in licence
     said = "\n".join(shown(cell) for _, cell in cells(days["online"]["folder"], "03"))
     assert "아직 올리지 않았습니다" in said and "거절: 허브에 로그인" in said
@@ -256,8 +265,8 @@ def test_no_line_that_was_printed_is_english(days):
     english = re.compile(r"(?:\b[A-Za-z]{2,}\b[ ,.:;'\"()-]+){4,}[A-Za-z]{2,}")
     printed = [
         (place, line)
-        for name in ("online", "offline")
-        for place, cell in cells(days[name]["folder"])
+        for day in days.values()
+        for place, cell in cells(day["folder"])
         for output in cell.outputs
         if output.output_type == "stream"
         for line in output.text.splitlines()
