@@ -192,7 +192,8 @@ REHEARSAL = replace(
     hub_data=replace(KORQUAD, rows=200),
     compute_dtype="float32",  # as fast here; without bf16 in the CPU a step of it takes six times as long
     max_new_tokens=24,
-    epochs=0.02,
+    gradient_accumulation_steps=2,
+    epochs=0.01,
     learning_rate=2e-3,  # what so small a base learns from, in so few steps
     logging_steps=1,
     eval_steps=2,
