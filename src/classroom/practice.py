@@ -129,21 +129,36 @@ def healthy() -> Attempt:
     return attempt()
 
 
-def short_records(split: str, count: int) -> list:
-    """The ``count`` shortest records of the tiny profile's corpus, so that a step is quick. Where another profile runs
-    they are made now, without the lines that say so: they would be about this day's notebooks 01 and 02."""
-    from src.pipeline import load_clean_records
+@cache
+def _pool() -> dict[str, list]:
+    """Clean records of a few of the tiny profile's samples, whatever profile runs and whatever its notebooks have left;
+    those with a short document, so that a step is quick."""
+    from src.data.corpus import read_corpus
+    from src.data.splitting import pick, split_by_group
+    from src.pipeline import clean_splits, convert_splits
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        rows = load_clean_records(PROFILES["tiny"])[split]
-    return sorted(rows, key=lambda record: (record.n_tokens, record.id))[:count]
+    tiny = PROFILES["tiny"]
+    ratios = {"validation_ratio": tiny.validation_ratio, "test_ratio": tiny.test_ratio}
+    splits = split_by_group(read_corpus(tiny)[0], **ratios, seed=tiny.seed)
+    few = {
+        name: pick(sorted(splits[name], key=lambda s: (len(s.context), s.id))[: 4 * count], count, tiny.seed)
+        for name, count in (("train", 2 * TRAIN_RECORDS), ("validation", 3 * VALIDATION_RECORDS))
+    }
+    return clean_splits(convert_splits(few, tiny, tokenizer())[0], tokenizer())[0]
+
+
+def short_records(split: str, count: int) -> list:
+    """The ``count`` shortest of them."""
+    return sorted(_pool()[split], key=lambda record: (record.n_tokens, record.id))[:count]
 
 
 @cache
 def records() -> dict[str, list]:
-    """A few of them, always the same."""
-    pools = (("train", 800, TRAIN_RECORDS), ("validation", 60, VALIDATION_RECORDS))
-    return {name: random.Random(0).sample(short_records(name, pool), count) for name, pool, count in pools}
+    """What the short trainings see, always the same."""
+    pools = (("train", TRAIN_RECORDS), ("validation", VALIDATION_RECORDS))
+    return {
+        name: random.Random(0).sample(short_records(name, 3 * count // 2), count) for name, count in pools
+    }
 
 
 @cache

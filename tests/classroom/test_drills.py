@@ -17,11 +17,16 @@ from src.classroom.exercises import hint_for
 from src.training.diagnosis import diagnose_history
 
 
-def test_practice_makes_its_records_without_a_word(monkeypatch, capsys):
-    """What it would say is about the tiny profile, while this day's 01 and 02 may well have run."""
-    said = "노트북 01의 결과가 없어 지금 만듭니다."
-    monkeypatch.setattr("src.pipeline.load_clean_records", lambda profile: print(said) or {"train": []})
-    assert practice.short_records("train", 1) == [] and capsys.readouterr().out == ""
+def test_practice_makes_its_own_few_records_and_says_nothing_of_the_days(monkeypatch, capsys, tmp_path):
+    """Neither reads nor writes what the day's notebooks leave: whether 01 and 02 have run is not its business."""
+    monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))
+    found = practice.records()
+    assert [len(found[name]) for name in ("train", "validation")] == [
+        practice.TRAIN_RECORDS,
+        practice.VALIDATION_RECORDS,
+    ]
+    assert capsys.readouterr().out == "" and [*tmp_path.rglob("*.jsonl")] == []
+    assert not {r.group_id for r in found["train"]} & {r.group_id for r in found["validation"]}
 
 
 def test_a_card_of_a_capacity_refuses_what_does_not_fit():

@@ -2,9 +2,10 @@
 
 The profile is ``rehearsal``: rtx4090 with its sizes scaled (src/profiles.py). The first day begins with an empty cache and
 a hub on the loopback, and runs all seven notebooks. The second has HF_HUB_OFFLINE=1, no hub and two empty work folders,
-and shows at once that a notebook alone makes what the ones before it would have left: in one folder 02, which makes 01's
-records, and 04, which trains, answers and scores; in the other 05, and 00.01, which tells what is in the cache. Data set,
-tokenizer, model and embedder are opened once more; the cells of 00, 01 and 03 are not run again, but what they call is.
+and shows at once that a notebook alone makes what the ones before it would have left: in one folder 04, which reads the
+data set, makes the records, trains, answers and scores, and 00.01, which tells what is in the cache; in the other 05, and
+02, which makes 01's records. Data set, tokenizer, model and embedder are opened once more; the cells of 00, 01 and 03 are
+not run again, but what they call is.
 What only a card shows (memory, paging, speed) neither day shows.
 
 What the first rehearsal found wrong (notebook [cell] of that day), and the test that fails when its mend is undone; a
@@ -19,7 +20,7 @@ name without a folder is a test below.
     01 [87]–[98]      budgets change nothing, empty table  smaller_budgets_change_the_records, no_table_is_empty
     01 [23]           long articles called repeated        outliers_of_every_origin_are_called_what_they_are
     02 [57], 04 [56]  a topic without a name               data/test_corpus: rows_of_a_dataset_without_topics…
-    03 [82]           results said to be missing           classroom/test_drills: practice_makes_its_records…,
+    03 [82]           results said to be missing           classroom/test_drills: practice_makes_its_own_few…,
                                                            nothing_that_was_made_is_said_to_be_missing
     03 [112]–[114]    no licence, no plan of an upload     qlora/test_loading: the_licence_goes_beside_the_adapter,
                                                            hub/test_fetching: downloaded_once_then_loaded…
@@ -66,7 +67,7 @@ from stand_ins import EXAONE, MARK, build_hub
 
 from src.profiles import KORQUAD, REHEARSAL, ROOT
 
-OFFLINE = {"offline": ("02", "04"), "alone": ("05", "00.01")}  # each folder's, in this order
+OFFLINE = {"offline": ("04", "00.01"), "alone": ("05", "02")}  # each folder's, in this order
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def test_no_cell_holds_two_bases(days, key):
 
 
 def test_both_days_give_the_same_numbers(days):
-    """Notebook 04, without a network and without 01 and 03, makes data, adapter and answers again."""
+    """Notebook 04, without a network and without 01, 02 and 03, makes data, adapter and answers again."""
     online, offline = (
         json.loads((days[name]["folder"] / "comparison.json").read_text()) for name in ("online", "offline")
     )
@@ -174,7 +175,7 @@ def test_the_hubs_rows_are_in_the_records(days):
 
 
 def test_nothing_that_was_made_is_said_to_be_missing(days):
-    """03's practice takes the tiny profile's records, which says nothing of this day's 01 and 02."""
+    """03's practice makes records of the tiny profile, which says nothing of this day's 01 and 02."""
     assert [place for place, cell in cells(days["online"]["folder"]) if "결과가 없어" in shown(cell)] == []
 
 
