@@ -40,7 +40,7 @@ from prose_numbers import (
 from benchmarks import near_duplicates
 from data.build import embedder
 from src.classroom.drills import DRILLS
-from src.classroom.run import NOTEBOOKS
+from src.classroom.run import ELECTIVES, NOTEBOOKS
 from src.data import similarity
 from src.evaluation import resampling, results
 from src.experiments.golden_only import golden_only_profile
@@ -222,8 +222,12 @@ def test_no_number_is_nobodys(page):
 
 
 def test_expected_times_are_the_measured_ones():
-    seconds = dict(re.findall(r"^\| `([\w.-]+)` \| (\d+) \|", source("docs/instructor.md"), re.MULTILINE))
+    day, electives = source("docs/instructor.md").split("<!-- electives: begin -->")
+    seconds = dict(re.findall(r"^\| `([\w.-]+)` \| (\d+) \|", day, re.MULTILINE))
     assert list(seconds) == [path.stem for path in NOTEBOOKS]
+    after = dict(re.findall(r"^\| `([\w.-]+)` \| \d+ \| (\d+) \|", electives, re.MULTILINE))
+    assert list(after) == [path.stem for path in ELECTIVES]
+    seconds |= after
     for page, path in LESSONS.items():
         minutes = int(re.search(r"\*\*예상 시간\*\*: tiny.*?약 (\d+)분", prose(page))[1])
         measured = int(seconds[path.stem])
