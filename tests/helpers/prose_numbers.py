@@ -45,7 +45,7 @@ ASIDE = (
     r"\0\d+\0|`(?![^`\n]*[a-z>]=\d)[^`\n]*`",  # but a setting in code is a setting
     r"\"[^\"\n]*\"|'[^'\n]*'",  # somebody's words, or an example
     r"(?m:^)#+ \d+(?:\.\d+)*(?:\.|단계\.)? |(?m:^)\d\. ",  # a heading's or a list's own number
-    r"(?<!\d)0[0-5](?:\.01)?(?!\d)|(?<!\d)[12]\d번 노트북|노트북 [12]\d(?!\d)|FROM=10",  # notebooks
+    r"(?<!\d)0[0-5](?:\.01)?(?!\d)|(?<!\d)[12]\d번 노트북|노트북 [12]\d(?!\d)|FROM=10|(?m:^)\| (?:1\d|20)(?= \|)",  # notebooks
     r"\d+(?:\.\d+)?(?:[–-]\d+(?:\.\d+)?)?(?:절|단계|장(?=[의이에]))|\d\.\d(?=에서|처럼)|(?:실습|토론|질문) \d",
     r"arXiv \d{4}\.\d{5}|§\d(?:\.\d)*|\((?:[A-Z]\w+ )?(?:19|20)\d\d\)",
     r"(?:rtx|RTX )4090|\bt4\b|EXAONE[ -]\d\.[\dx](?: · \d\.\d|-[\d.]+B)?|Kanana \d\.\d|Qwen\d|KorQuAD 1\.0|-e5-",
