@@ -7,7 +7,7 @@ from random import Random
 
 from src.data.pairs import Pair
 from src.data.schemas import RaftRecord
-from src.raft.answers import strip_answer_form
+from src.raft.answers import answer_cores, strip_answer_form
 from src.raft.evidence import holds_answer
 from src.raft.prompt import INSTRUCTION, to_messages
 
@@ -73,6 +73,8 @@ def pair_messages(pair: Pair, *, joined: bool = False) -> list[dict[str, str]]:
 
 
 def as_record(pair: Pair) -> dict:
-    """The pair as a record to be answered, its claim as the answer: how likely is that after reading the premise?"""
+    """The pair as a record to be answered, the bare value that it claims ("310W") as the answer: how likely is that
+    after reading the premise? How a model would word the rest is not what is asked."""
+    answer = " ".join(answer_cores(pair.claim)) or pair.claim
     question = pair.question or UNASKED
-    return {"instruction": INSTRUCTION, "context": [pair.premise], "question": question, "answer": pair.claim}
+    return {"instruction": INSTRUCTION, "context": [pair.premise], "question": question, "answer": answer}

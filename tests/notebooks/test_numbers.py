@@ -135,6 +135,7 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("04", r"(네) 가지가 필요", listed("04", "네 가지가 필요")),
     ("05", r"(다섯) 단계가", lambda: len(re.findall(r"(?m)^## \d단계\. (?!고장)", prose("03")))),
     ("05", r"gradio>=([\d.]+),<(\d)", of("src/classroom/chat.py", r"gradio>=([\d.]+),<(\d)")),
+    ("10", r"(네) 가지를 같은", listed("10", "네 가지를 같은")),
     ("05", r"(여섯) 항목", lambda: len(set(re.findall(r'"(\d)\. ', source("src/experiments/checklist.py"))))),
 ]
 # Numbers that are not ours: the page, the phrase, and who says so in the same paragraph ("": an example, arithmetic or advice).
@@ -154,6 +155,8 @@ GIVEN: list[tuple[str, str, str]] = [
     ("04", "질문이 네 배가 되어야 폭이 절반", ""),
     ("04", "Spearman × 100", "인용"),
     ("04", "논문은 7B 모델", "논문"),
+    ("10", ".624, 이어 붙인 쪽이 .534, 학습 시간은 1,269초와 355초", "수강생의 공개된 기록"),
+    ("10", "모르면 0.5", ""),
 ]
 # fmt: on
 

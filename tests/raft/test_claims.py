@@ -60,7 +60,9 @@ def test_messages_show_both_texts_and_joined_ones_no_border():
     user = pair_messages(pair)[1]["content"]
     assert user == f"[문서 1] {pair.premise}\n[질문] {pair.question} {pair.claim}"
     assert pair_messages(pair, joined=True)[1]["content"] == pair.premise + pair.hypothesis
-    assert as_record(pair)["answer"] == pair.claim and as_record(pair)["question"] == pair.question
+    assert (
+        as_record(pair)["answer"] + "입니다." == pair.claim and as_record(pair)["question"] == pair.question
+    )
     assert as_record(Pair("글", "", "주장", 0, "g"))["question"].endswith("무엇인가요?")
 
 
