@@ -43,13 +43,15 @@ def nli_pairs(records: Sequence[RaftRecord], seed: int) -> list[Pair]:
     for record in asked:
         answer = strip_answer_form(record.answer)
         forms[_form(answer)].add(answer)
+    rivals = {form: sorted(answers) for form, answers in forms.items()}
     pairs = []
     for record in asked:
         document, answer = record.context[record.golden_index], strip_answer_form(record.answer)
         others = [d for place, d in enumerate(record.context) if place != record.golden_index]
-        wrong = [a for a in sorted(forms[_form(answer)]) if a != answer and not holds_answer(document, a)]
+        drawn = draw.sample(rivals[_form(answer)], len(rivals[_form(answer)]))
+        wrong = next((a for a in drawn if a != answer and not holds_answer(document, a)), None)
         if wrong:
-            claims = ((document, answer), (draw.choice(others), answer), (document, draw.choice(wrong)))
+            claims = ((document, answer), (draw.choice(others), answer), (document, wrong))
             pairs += [
                 Pair(premise, record.question, claim, label, record.group_id)
                 for label, (premise, claim) in enumerate(claims)
