@@ -3,7 +3,7 @@ PROFILE ?= tiny
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help workshop test lab lint clean bundle learner slides
+.PHONY: help workshop electives test lab lint clean bundle learner slides
 
 # In a bundle (make bundle) packages come from wheels/ and the model from hub/; nothing asks the network.
 BUNDLE := $(wildcard wheels)
@@ -16,6 +16,7 @@ include configs/environment.mk
 
 help:
 	@echo "make workshop  노트북 일곱 개를 실행합니다 (PROFILE=rtx4090 또는 t4, FROM=03, JOBS=1)"
+	@echo "make electives 하루 뒤에 골라 하는 선택 노트북을 실행합니다 (PROFILE, FROM=10)"
 	@echo "make test      테스트를 모두 실행합니다"
 	@echo "make lab       JupyterLab을 엽니다"
 	@echo "make lint      코드와 노트북의 형식을 검사합니다"
@@ -27,8 +28,11 @@ help:
 workshop: .venv/.installed
 	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.run $(if $(FROM),--from $(FROM)) $(if $(JOBS),--jobs $(JOBS))
 
+electives: .venv/.installed-electives
+	@WORKSHOP_PROFILE=$(PROFILE) $(PY) -m src.classroom.run --electives $(if $(FROM),--from $(FROM))
+
 # Two workers with one thread each: the models are too small for a second thread to pay.
-test: .venv/.installed-dev
+test: .venv/.installed-electives .venv/.installed-dev
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Without PROFILE=… the choice made in notebook 00.01 counts.
@@ -50,6 +54,11 @@ bundle: .venv/.installed
 
 clean:
 	rm -rf outputs .pytest_cache .ruff_cache .hypothesis && find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+.venv/.installed-electives: .venv/.installed requirements-electives.txt
+	@$(PY) -m pip install -q --disable-pip-version-check $(if $(BUNDLE),--no-index --find-links wheels) -r requirements-electives.txt -c constraints.txt || { \
+		echo "선택 노트북에 쓸 패키지를 설치하지 못했어요. 인터넷 연결을 확인한 뒤 같은 명령을 다시 실행해 주세요."; exit 1; }
+	@touch $@
 
 # Where these cannot be had (no network), their tests are left out, and the last lines of make test say so.
 .venv/.installed-dev: .venv/.installed requirements-dev.txt

@@ -23,6 +23,7 @@ from src.profiles import ROOT, active_profile
 from src.qlora.registry import hub_items
 
 MANIFEST = "MANIFEST.json"
+REQUIREMENTS = ("requirements.txt", "requirements-electives.txt")  # what a room installs
 HERE = {
     "python": ".".join(platform.python_version_tuple()[:2]),
     "system": platform.system(),
@@ -92,9 +93,10 @@ def make_bundle(target: Path) -> Path:
 
 
 def _collect_wheels(folder: Path) -> None:
-    # "-e ." is this checkout itself; pip builds it in the room, with the setuptools that lies among the wheels.
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    packages = [package for line in lines if (package := line.partition("#")[0].strip()) not in ("", "-e .")]
+    # "-r …" is the other file, "-e ." this checkout itself; pip builds it in the room, with the setuptools that lies among the wheels.
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in REQUIREMENTS]
+    lines = [line.partition("#")[0].strip() for text in texts for line in text.splitlines()]
+    packages = [line for line in lines if line and not line.startswith("-")]
     command = [sys.executable, *"-m pip wheel -q --disable-pip-version-check".split(), *packages]
     subprocess.run([*command, "-c", str(ROOT / "constraints.txt"), "-w", str(folder)], check=True)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import nbformat
 
-from src.classroom.run import NOTEBOOKS
+from src.classroom.run import ELECTIVES, NOTEBOOKS
 from src.profiles import ROOT
 
 EDITIONS = ("learner", "instructor")
@@ -57,14 +57,14 @@ def _solution(cells: Sequence[nbformat.NotebookNode], position: int) -> str | No
 
 
 def main() -> None:
-    """Write every notebook's editions below ``outputs/editions/<edition>``, in the same two folders."""
+    """Write every notebook's editions below ``outputs/editions/<edition>``, in the same folders."""
     for edition in EDITIONS:
         folder = ROOT / "outputs" / "editions" / edition
-        for source in NOTEBOOKS:
+        for source in [*NOTEBOOKS, *ELECTIVES]:
             path = folder / source.relative_to(ROOT)
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(make_edition(nbformat.read(source, as_version=4), edition), path)
-        print(f"노트북 {len(NOTEBOOKS)}개: {folder}")
+        print(f"노트북 {len(NOTEBOOKS) + len(ELECTIVES)}개: {folder}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ PAGES = (
 
 
 def write_landing(output_dir: Path, run: Mapping[str, Any]) -> Path:
-    """Write the page; ``entries`` are ``run.json``'s notebooks. Whatever a run has not left is not on it."""
+    """Write the page of ``run`` (``run.json``). Whatever a run has not left is not on it."""
     card = output_dir / "artifacts" / "adapter" / "README.md"
     if card.is_file():
         _write_card(card, output_dir / "model_card.html")
@@ -54,11 +54,14 @@ def write_landing(output_dir: Path, run: Mapping[str, Any]) -> Path:
         for pattern, title, about in PAGES
         for path in sorted(output_dir.glob(pattern))
     ]
-    notebooks = [
-        {**entry, "word": WORDS[entry["status"]], "page": f"html/{entry['name']}.html"}
-        | {"there": (output_dir / "html" / f"{entry['name']}.html").is_file(), "note": _note(entry)}
-        for entry in run["notebooks"]
-    ]
+    notebooks, electives = (
+        [
+            {**entry, "word": WORDS[entry["status"]], "page": f"html/{entry['name']}.html"}
+            | {"there": (output_dir / "html" / f"{entry['name']}.html").is_file(), "note": _note(entry)}
+            for entry in entries
+        ]
+        for entries in (run["notebooks"], run.get("electives", {}).get("notebooks", []))
+    )
     return write_page(
         output_dir / "index.html",
         "index.html.j2",
@@ -68,6 +71,7 @@ def write_landing(output_dir: Path, run: Mapping[str, Any]) -> Path:
         chart=chart,
         damaged=damaged,
         notebooks=notebooks,
+        electives=electives,
         minutes=run["seconds"] / 60,
         pages=found,
         experiments=_experiments(output_dir / "experiments.jsonl"),

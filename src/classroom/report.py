@@ -104,26 +104,49 @@ def entry_of(
 
 
 def write_run(
-    output_dir: Path, profile: str, commit: str, entries: Sequence[dict[str, Any]], seconds: float
+    output_dir: Path,
+    profile: str,
+    commit: str,
+    entries: Sequence[dict[str, Any]],
+    seconds: float,
+    electives: bool = False,
 ) -> None:
     """Write ``run.json``: ``{"profile", "commit", "seconds", "notebooks": [{"name", "status", "seconds",
-    "slowest_cells", "stderr", "warnings", "restarts"?, "error"?}]}``. ``seconds`` goes by the clock: two lanes take
+    "slowest_cells", "stderr", "warnings", "restarts"?, "error"?}], "electives"?: {"commit", "seconds", "notebooks"}}``.
+    The day and the electives each keep what the file says of the other. ``seconds`` goes by the clock: two lanes take
     less than the sum of their notebooks. ``status`` is "ok", "failed" or "not run"; a cell's ``index`` is its place
     among the notebook's cells, from 0; ``stderr`` counts the lines on stderr that hold a warning and ``warnings``
     names the first of them."""
-    run = {"profile": profile, "commit": commit, "seconds": seconds, "notebooks": list(entries)}
+    run, old = {"commit": commit, "seconds": seconds, "notebooks": list(entries)}, read_run(output_dir)
+    if electives:
+        run = {"commit": commit, "seconds": 0.0, "notebooks": []} | old | {"electives": run}
+    elif "electives" in old:
+        run["electives"] = old["electives"]
+    run = {"profile": profile} | run
     output_dir.mkdir(parents=True, exist_ok=True)
     text = json.dumps(run, ensure_ascii=False, indent=2)
     (output_dir / "run.json").write_text(text + "\n", encoding="utf-8")
 
 
-def read_entries(output_dir: Path, profile: str, commit: str) -> dict[str, dict[str, Any]]:
-    """The entries by name that an earlier run of the same commit and profile left."""
+def read_run(output_dir: Path) -> dict[str, Any]:
+    """What ``run.json`` holds; empty where there is none that can be read."""
     try:
-        old = json.loads((output_dir / "run.json").read_text(encoding="utf-8"))
-        if (old["commit"], old["profile"]) == (commit, profile):
+        run = json.loads((output_dir / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return run if isinstance(run, dict) else {}
+
+
+def read_entries(
+    output_dir: Path, profile: str, commit: str, electives: bool = False
+) -> dict[str, dict[str, Any]]:
+    """The entries by name, of the day or of the electives, that an earlier run of the same commit and profile left."""
+    run = read_run(output_dir)
+    try:
+        old = run["electives"] if electives else run
+        if (old["commit"], run["profile"]) == (commit, profile):
             return {entry["name"]: entry for entry in old["notebooks"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         pass
     return {}
 
@@ -142,9 +165,14 @@ def error_message(error: Exception) -> str:
 
 
 def print_summary(
-    console: Console, output_dir: Path, entries: Sequence[dict[str, Any]], started: float, seconds: float
+    console: Console,
+    output_dir: Path,
+    entries: Sequence[dict[str, Any]],
+    started: float,
+    seconds: float,
+    compared: bool = True,
 ) -> None:
-    """Print what ran, ``comparison.json`` as a table with its verdict and where to look next."""
+    """Print what ran, ``comparison.json`` as a table with its verdict (``compared``) and where to look next."""
     words = {"ok": "완료", "failed": "실패", "not run": "실행 안 함"}
     console.line("\n== 요약")
     for entry in entries:
@@ -155,7 +183,7 @@ def print_summary(
         )
     console.line(f"  {pad('모두', 52)}{seconds:>8.1f}초 ({seconds / 60:.1f}분)")
     comparison = output_dir / "comparison.json"
-    if comparison.is_file():
+    if compared and comparison.is_file():
         old = "" if comparison.stat().st_mtime >= started else ", 이전에 실행한 결과"
         try:
             from src.evaluation.results import Comparison

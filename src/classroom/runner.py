@@ -25,6 +25,7 @@ from src.classroom.report import (
     not_run,
     print_summary,
     read_entries,
+    read_run,
     write_html,
     write_run,
 )
@@ -42,9 +43,12 @@ class Stopped(Exception):
 class Runner:
     """Runs notebooks and keeps ``run.json`` up to date after each of them."""
 
-    def __init__(self, profile: Profile, notebooks: Sequence[Path], timeout: int | None = None) -> None:
+    def __init__(
+        self, profile: Profile, notebooks: Sequence[Path], timeout: int | None = None, electives: bool = False
+    ) -> None:
         self.profile = profile
         self.notebooks = list(notebooks)
+        self.electives = electives  # they have their own place in run.json, the day's stays as it is
         self.timeout = timeout  # seconds a cell; None: as long as it works
         self.output_dir = profile.output_dir.resolve()
         self.console = Console()
@@ -57,7 +61,7 @@ class Runner:
         """Run ``selected`` (some of ``notebooks``, in their order), ``jobs`` at a time; returns the exit status."""
         self.started = time.time()
         self.entries = {p.stem: not_run(p) for p in self.notebooks}
-        self.entries |= read_entries(self.output_dir, self.profile.name, self.commit)
+        self.entries |= read_entries(self.output_dir, self.profile.name, self.commit, self.electives)
         for path in selected:
             self.entries[path.stem] = not_run(path)
             self._html(path).unlink(missing_ok=True)  # a page of an earlier run would pass for this one's
@@ -65,9 +69,10 @@ class Runner:
         self._save()
         with self._signals():
             asyncio.run(self._run_lanes(lanes(selected) if jobs > 1 else [list(selected)], jobs))
-        entries = list(self.entries.values())
-        write_landing(self.output_dir, {"notebooks": entries, "seconds": self._seconds()})
-        print_summary(self.console, self.output_dir, entries, self.started, self._seconds())
+        self._save()
+        write_landing(self.output_dir, read_run(self.output_dir))
+        entries, compared = list(self.entries.values()), not self.electives
+        print_summary(self.console, self.output_dir, entries, self.started, self._seconds(), compared)
         return 130 if self.stopped else 1 if self.failed else 0
 
     async def _run_lanes(self, each: Sequence[Sequence[Path]], jobs: int) -> None:
@@ -212,7 +217,8 @@ class Runner:
         self.console.line(
             f"\n{'중단했습니다' if self.stopped else '셀에서 오류가 났습니다'}.\n"
             f"  노트북: {path.name}\n  위치: {where}\n  오류: {message}\n"
-            f"  실행한 데까지: {self._html(path)}\n  {again}: make workshop{profile} FROM={key_of(path)}"
+            f"  실행한 데까지: {self._html(path)}\n  {again}: "
+            f"make {'electives' if self.electives else 'workshop'}{profile} FROM={key_of(path)}"
         )
 
     def _number(self, path: Path) -> str:
@@ -222,9 +228,8 @@ class Runner:
         return self.output_dir / "html" / f"{path.stem}.html"
 
     def _save(self) -> None:
-        write_run(
-            self.output_dir, self.profile.name, self.commit, list(self.entries.values()), self._seconds()
-        )
+        entries = list(self.entries.values())
+        write_run(self.output_dir, self.profile.name, self.commit, entries, self._seconds(), self.electives)
 
     def _seconds(self) -> float:
         """By the clock, of this run and of what an earlier one left: less than the notebooks' sum with two lanes."""

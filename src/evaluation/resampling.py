@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 
 from src.evaluation.results import HEADLINE, Difference
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import metric_named
 from src.scoring.tokenizers import check_lengths
 
 LEVEL = 0.95
@@ -103,7 +103,7 @@ def paired_difference(
 
 def _score(name: str, sums: np.ndarray) -> np.ndarray:
     """The metric of summed counts (…, k); a mean is NaN where a resample holds no question that counts."""
-    if counts := METRICS[name].counts:
+    if counts := metric_named(name).counts:
         return counts[1](sums)
     with np.errstate(invalid="ignore"):
         return sums[..., 0] / sums[..., 1]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from src.data.text import pad, width
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import METRICS, metric_named
 
 SYSTEMS = {"base": "베이스 모델", "few_shot": "예시를 준 베이스", "tuned": "튜닝한 모델"}
 # The headline is decided by one metric named beforehand: of ten intervals some exclude 0 by chance alone.
@@ -21,7 +21,7 @@ FEW_GROUPS = 6  # 2^5 ways to exchange two systems: no p-value below 0.05
 class Difference:
     """Two systems in one score: tuned - base, with its 95 % interval and the p-value of a randomization test."""
 
-    metric: str  # a name of ``METRICS``
+    metric: str  # a name of ``METRICS`` or ``LABEL_METRICS``
     base: float
     tuned: float
     difference: float
@@ -31,7 +31,7 @@ class Difference:
     @property
     def title(self) -> str:
         """The score's name for a learner."""
-        return METRICS[self.metric].title
+        return metric_named(self.metric).title
 
     @property
     def judgement(self) -> str:
@@ -42,12 +42,12 @@ class Difference:
             return "같음"
         if low <= 0 <= high or self.p_value > ALPHA:
             return "차이 불확실"
-        return "나아짐" if (low > 0) != METRICS[self.metric].lower_is_better else "나빠짐"
+        return "나아짐" if (low > 0) != metric_named(self.metric).lower_is_better else "나빠짐"
 
     @property
     def percent_change(self) -> float | None:
         """The difference in percent of the base score; None where that is under ``PERCENT_FLOOR`` of the scale."""
-        floor = PERCENT_FLOOR * METRICS[self.metric].top
+        floor = PERCENT_FLOOR * metric_named(self.metric).top
         return 100 * self.difference / self.base if self.base >= floor else None
 
     @property

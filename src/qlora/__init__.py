@@ -21,6 +21,7 @@ from src.qlora.memory import (
     TERMS,
     answering_tokens,
     estimate_vram,
+    fits_whole,
     lora_parameter_count,
     model_table,
     needed_vram,

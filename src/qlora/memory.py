@@ -40,6 +40,16 @@ def lora_parameter_count(d: int, k: int, r: int) -> int:
     return r * (d + k)
 
 
+def fits_whole(profile: Profile) -> bool:
+    """Whether every weight can be trained here: 16 bytes each (fp32 weight and gradient, Adam's two moments) in half of
+    the memory that is free, of the GPU where there is one."""
+    import psutil
+    import torch
+
+    free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
+    return 16 * model_shape(model_spec(profile)).parameters < free / 2
+
+
 def estimate_vram(
     profile: Profile,
     phase: str = "training",

@@ -1,7 +1,7 @@
 """Answers are scored against references, in Korean (notebook 04).
 
 In: answers and references. Out: ROUGE, BLEU, chrF, cosine, exact match and abstention, over all and a sample.
-Every ``compute_…`` takes two lists of the same length and never raises on an empty, long or odd *answer*.
+And labels against labels (elective 10). Every ``compute_…`` takes two lists of the same length and never raises on an empty, long or odd *answer*.
 """
 
 from src.scoring.bleu import (
@@ -13,6 +13,7 @@ from src.scoring.bleu import (
     compute_chrf,
     signatures,
 )
+from src.scoring.classification import compute_classification, confusion_table, f1_counts, f1_from_counts
 from src.scoring.correctness import (
     answer_contained,
     compute_abstention,

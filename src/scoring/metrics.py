@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from src.raft.answers import is_abstention
-from src.scoring import bleu, correctness
+from src.scoring import bleu, classification, correctness
 from src.scoring.cosine import compute_cosine_similarity
 from src.scoring.rouge import compute_rouge
 from src.scoring.tokenizers import Scores, Texts, check_texts
@@ -68,6 +68,21 @@ METRICS: dict[str, Metric] = {
         "잘못 답 없음(답 있는 질문) ↓", abstention, lower_is_better=True, answerable=True
     ),
 }
+
+# Of labels, not of answers: no table or chart of the day shows them.
+LABEL_METRICS: dict[str, Metric] = {
+    "accuracy": Metric("정확도", classification.compute_classification),
+    "f1": Metric(
+        "F1",
+        classification.compute_classification,
+        counts=(classification.f1_counts, classification.f1_from_counts),
+    ),
+}
+
+
+def metric_named(name: str) -> Metric:
+    """Of ``METRICS`` or ``LABEL_METRICS``."""
+    return METRICS[name] if name in METRICS else LABEL_METRICS[name]
 
 
 def sample_scores(name: str, answers: Texts, references: Texts, **options: Any) -> list[float]:

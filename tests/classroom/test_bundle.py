@@ -100,6 +100,8 @@ def test_make_refuses_a_damaged_bundle_before_it_installs(made):
 
 
 def test_wheels_are_of_what_is_listed_and_pinned(monkeypatch, tmp_path):
+    """Of the day and of the electives, each once, and no line that pip itself reads in such a file."""
+    assert {"requirements.txt", "requirements-electives.txt"} == {*bundle.REQUIREMENTS}
     ran = []
     monkeypatch.setattr(bundle.subprocess, "run", lambda command, **_: ran.append(command))
     bundle._collect_wheels(tmp_path)

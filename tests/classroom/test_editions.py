@@ -9,10 +9,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from src.classroom.editions import FOLDED, make_edition
-from src.classroom.run import NOTEBOOKS
+from src.classroom.run import ELECTIVES, NOTEBOOKS
 from src.classroom.slides import slides_of, write_slides
 
-PATHS = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+PATHS = pytest.mark.parametrize("path", [*NOTEBOOKS, *ELECTIVES], ids=lambda path: path.stem)
 
 
 def code(notebook):

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from src.classroom.exercises import EXERCISES, check, hint_for
-from src.classroom.run import NOTEBOOKS
+from src.classroom.run import ELECTIVES, NOTEBOOKS
 
 
 def exercises() -> list[tuple[str, str]]:
     """(name, solution) of every exercise: the first folded block of Python after its cell."""
     found = []
-    for path in NOTEBOOKS:
+    for path in [*NOTEBOOKS, *ELECTIVES]:
         cells = nbformat.read(path, as_version=4).cells
         for position, cell in enumerate(cells):
             if cell.cell_type == "code" and (

@@ -35,6 +35,7 @@ def dead_links(folder: Path, page: Path) -> list[str]:
 
 def test_an_empty_folder_says_what_is_missing(tmp_path):
     page = page_of(tmp_path)
+    assert "make electives로 실행하면" in page
     assert "아직 비교한 결과가 없습니다" in page and "실행 안 함" in page and links(page) == []
 
 

@@ -147,6 +147,33 @@ def test_no_more_than_two_run_at_once_and_nothing_begins_after_a_failure(outputs
     assert statuses(outputs) == ["ok", "not run", "failed"]
 
 
+def test_the_electives_run_for_themselves_and_leave_the_day_as_it_is(outputs, three, tmp_path, capsys):
+    """What run.json says of the day stays word for word, and a day that runs again keeps what it says of them."""
+    (tmp_path / "mended").touch()
+    extra = [write_notebook(tmp_path / f"1{i}_extra.ipynb", "# 절", f"1 / {i}") for i in (2, 0)]
+    assert run.main([], notebooks=three, electives=extra) == 0
+    day = read_run(outputs)
+    assert "electives" not in day
+    assert run.main(["--electives"], notebooks=three, electives=extra) == 1
+    assert "make electives FROM=10" in capsys.readouterr().out
+    both = read_run(outputs)
+    assert {key: both[key] for key in day} == day
+    assert [entry["status"] for entry in both["electives"]["notebooks"]] == ["ok", "failed"]
+    page = (outputs / "index.html").read_text(encoding="utf-8")
+    assert page.index("03_third") < page.index("12_extra") and 'href="html/12_extra.html"' in page
+    assert run.main(["--only", "03"], notebooks=three, electives=extra) == 0
+    assert read_run(outputs)["electives"] == both["electives"] and statuses(outputs) == ["ok"] * 3
+    assert run.main(["--only", "12"], notebooks=three, electives=extra) == 0
+    assert run.main(["--electives", "--from", "03"], notebooks=three, electives=extra) == 2
+
+
+def test_electives_without_a_day(outputs, tmp_path):
+    extra = [write_notebook(tmp_path / "12_extra.ipynb", "# 절", "1")]
+    assert run.main(["--electives"], electives=extra) == 0
+    assert read_run(outputs)["notebooks"] == [] and read_run(outputs)["electives"]["notebooks"]
+    assert "12_extra" in (outputs / "index.html").read_text(encoding="utf-8")
+
+
 def test_a_failure_is_named_and_what_ran_is_kept(outputs, three, tmp_path, capsys):
     assert run.main([], notebooks=three) == 1
     out = capsys.readouterr().out
@@ -298,7 +325,8 @@ def test_a_missing_notebook_and_a_wrong_key_are_said_at_once(outputs, three, cap
 def test_each_notebook_of_the_workshop_has_its_own_key(capsys):
     assert run.main(["--list"]) == 0
     keys = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert keys == ["00.01", "00", "01", "02", "03", "04", "05"]
+    assert keys[:7] == ["00.01", "00", "01", "02", "03", "04", "05"]
+    assert len(keys) == len({*keys}) == 7 + len(run.ELECTIVES)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="신호를 보내는 방식이 달라요")

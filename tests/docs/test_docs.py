@@ -15,7 +15,7 @@ from benchmarks.day import times_table
 from src.classroom import board, preflight, progress
 from src.classroom.drills import DRILLS
 from src.classroom.editions import FOLDED
-from src.classroom.run import NOTEBOOKS
+from src.classroom.run import ELECTIVES, NOTEBOOKS
 from src.data.text import fingerprint
 from src.profiles import PROFILES, ROOT, Profile
 from src.qlora.registry import MODELS
@@ -25,7 +25,8 @@ OFFERED = dict(MODELS)  # before another test registers a model of its own
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 OURS = ["faq.md", "glossary.md", "instructor.md", "troubleshooting.md"]
 CELLS = {path.stem: nbformat.read(path, as_version=4).cells for path in NOTEBOOKS}
-BY_NUMBER = {re.split(r"[_-]", name)[0]: name for name in CELLS}
+EXTRA = {path.stem: nbformat.read(path, as_version=4).cells for path in ELECTIVES}
+BY_NUMBER = {re.split(r"[_-]", name)[0]: name for name in [*CELLS, *EXTRA]}
 
 
 def between(text: str, name: str) -> list[list[str]]:
@@ -36,7 +37,7 @@ def between(text: str, name: str) -> list[list[str]]:
 
 
 def markdown(name: str) -> str:
-    return "\n".join(cell.source for cell in CELLS[name] if cell.cell_type == "markdown")
+    return "\n".join(cell.source for cell in (CELLS | EXTRA)[name] if cell.cell_type == "markdown")
 
 
 @pytest.mark.parametrize("page", DOCS)
@@ -84,7 +85,9 @@ def test_every_row_of_troubleshooting_shows_itself_somewhere():
 
 def sections(text: str) -> list[tuple[str, str]]:
     """(notebook, section) of every ``노트북 03의 4.4절`` and of what follows it (``, 04의 7절``)."""
-    return re.findall(r"`?\b(00\.01|0[0-5])`?의 (\d+(?:\.\d+)?)(?:[–-]\d+(?:\.\d+)?)?(?:절|단계)", text)
+    return re.findall(
+        r"`?\b(00\.01|0[0-5]|1\d|20)`?의 (\d+(?:\.\d+)?)(?:[–-]\d+(?:\.\d+)?)?(?:절|단계)", text
+    )
 
 
 @pytest.mark.parametrize("page", OURS)
@@ -197,7 +200,7 @@ def test_one_term_for_one_thing():
     assert len(names) == len(set(names)) > 50
     # Words that another term of the glossary has replaced.
     for word in ("디스트랙터", "매개변수", "역양자화", "경사하강", "유사 중복", "정확 중복", "데이터 누수"):
-        for page in (*(markdown(name) for name in CELLS), *DOCS.values()):
+        for page in (*(markdown(name) for name in BY_NUMBER.values()), *DOCS.values()):
             assert word not in page, word
 
 

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from src.classroom.run import NOTEBOOKS
+from src.classroom.run import ELECTIVES, NOTEBOOKS
 from src.hub.cache import GB
 from src.profiles import PROFILES, ROOT
 from src.qlora.registry import MODELS, model_shape
@@ -40,7 +40,8 @@ def test_links_lead_somewhere(page):
 
 def test_readme_lists_every_notebook():
     listed = re.findall(r"^\| `((?:prerequisites|main-practice)/[^`]+)`", README, flags=re.MULTILINE)
-    assert listed == [path.relative_to(ROOT).with_suffix("").as_posix() for path in NOTEBOOKS]
+    shipped = [*NOTEBOOKS, *ELECTIVES]
+    assert listed == [path.relative_to(ROOT).with_suffix("").as_posix() for path in shipped]
     assert "노트북 일곱 개" in README and len(NOTEBOOKS) == 7
 
 
@@ -124,7 +125,7 @@ def test_modules_and_functions_stay_small():
     assert large == {}
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *ELECTIVES], ids=lambda path: path.stem)
 def test_notebooks_import_from_rooms(path):
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     nodes = [node for cell in cells for node in ast.walk(ast.parse(cell.source))]

@@ -5,18 +5,23 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-from src.classroom.lanes import HANDS_OVER
-from src.classroom.run import NOTEBOOKS
+from src.classroom.lanes import HANDS_OVER, key_of
+from src.classroom.run import ELECTIVES, NOTEBOOKS
 from src.profiles import ROOT
 
-SHIPPED = sorted({*ROOT.glob("prerequisites/*.ipynb"), *ROOT.glob("main-practice/*.ipynb"), *NOTEBOOKS})
+FOLDERS = (ROOT / "prerequisites", ROOT / "main-practice")
+SHIPPED = sorted(
+    {path for folder in FOLDERS for path in folder.rglob("*.ipynb") if "." not in path.parent.name}
+)
 # What a notebook may say about itself and a cell about itself; everything else comes from an editor or a run.
 NOTEBOOK_METADATA = {"kernelspec", "language_info", "title"}
 CELL_METADATA = {"tags"}
 
 
 def test_the_runner_knows_every_notebook():
-    assert SHIPPED == sorted(NOTEBOOKS)
+    assert SHIPPED == sorted([*NOTEBOOKS, *ELECTIVES])
+    keys = [key_of(path) for path in [*NOTEBOOKS, *ELECTIVES]]
+    assert len(keys) == len({*keys}) and all(10 <= int(key_of(path)) <= 20 for path in ELECTIVES)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)

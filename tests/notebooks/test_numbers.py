@@ -40,7 +40,7 @@ from prose_numbers import (
 from benchmarks import near_duplicates
 from data.build import embedder
 from src.classroom.drills import DRILLS
-from src.classroom.run import NOTEBOOKS
+from src.classroom.run import ELECTIVES, NOTEBOOKS
 from src.data import similarity
 from src.evaluation import resampling, results
 from src.experiments.golden_only import golden_only_profile
@@ -135,6 +135,7 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("04", r"(네) 가지가 필요", listed("04", "네 가지가 필요")),
     ("05", r"(다섯) 단계가", lambda: len(re.findall(r"(?m)^## \d단계\. (?!고장)", prose("03")))),
     ("05", r"gradio>=([\d.]+),<(\d)", of("src/classroom/chat.py", r"gradio>=([\d.]+),<(\d)")),
+    ("10", r"(네) 가지를 같은", listed("10", "네 가지를 같은")),
     ("05", r"(여섯) 항목", lambda: len(set(re.findall(r'"(\d)\. ', source("src/experiments/checklist.py"))))),
 ]
 # Numbers that are not ours: the page, the phrase, and who says so in the same paragraph ("": an example, arithmetic or advice).
@@ -154,6 +155,8 @@ GIVEN: list[tuple[str, str, str]] = [
     ("04", "질문이 네 배가 되어야 폭이 절반", ""),
     ("04", "Spearman × 100", "인용"),
     ("04", "논문은 7B 모델", "논문"),
+    ("10", ".624, 이어 붙인 쪽이 .534, 학습 시간은 1,269초와 355초", "수강생의 공개된 기록"),
+    ("10", "모르면 0.5", ""),
 ]
 # fmt: on
 
@@ -222,8 +225,12 @@ def test_no_number_is_nobodys(page):
 
 
 def test_expected_times_are_the_measured_ones():
-    seconds = dict(re.findall(r"^\| `([\w.-]+)` \| (\d+) \|", source("docs/instructor.md"), re.MULTILINE))
+    day, electives = source("docs/instructor.md").split("<!-- electives: begin -->")
+    seconds = dict(re.findall(r"^\| `([\w.-]+)` \| (\d+) \|", day, re.MULTILINE))
     assert list(seconds) == [path.stem for path in NOTEBOOKS]
+    after = dict(re.findall(r"^\| `([\w.-]+)` \| \d+ \| (\d+) \|", electives, re.MULTILINE))
+    assert list(after) == [path.stem for path in ELECTIVES]
+    seconds |= after
     for page, path in LESSONS.items():
         minutes = int(re.search(r"\*\*예상 시간\*\*: tiny.*?약 (\d+)분", prose(page))[1])
         measured = int(seconds[path.stem])

@@ -20,6 +20,7 @@ from src.qlora.memory import (
     TERMS,
     answering_tokens,
     estimate_vram,
+    fits_whole,
     lora_parameter_count,
     model_table,
     needed_vram,
@@ -388,3 +389,16 @@ def test_model_table_has_every_model_with_licence_revision_and_memory():
     assert table.loc["exaone-3.0-7.8b", "리비전"] == "고정하지 않음"
     assert table.loc["qwen3-8b", "리비전"] == MODELS["qwen3-8b"].revision[:12]
     assert table.loc[BIG.model, "학습 메모리(GiB, 어림)"] == round(estimate_vram(BIG)["total"], 1)
+
+
+def test_all_weights_are_trained_where_they_fit_twice(monkeypatch):
+    """16 bytes a parameter: the tiny base fits anywhere, the large one on no card of a learner's."""
+    assert fits_whole(PROFILES["tiny"])
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 80 * GIB}))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert not fits_whole(BIG)
+    parameters = model_shape(MODELS[BIG.model]).parameters
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    for bytes_free, fits in ((32 * parameters + 1, True), (32 * parameters, False)):
+        monkeypatch.setattr("torch.cuda.mem_get_info", lambda free=bytes_free: (free, free))
+        assert fits_whole(BIG) is fits

@@ -4,6 +4,7 @@ They never stop a notebook, and what is logged never holds the answer (``src.cla
 """
 
 from src.classroom.exercises import (  # each registers its own
+    classification,
     concepts,
     custom_qlora,
     data_preprocessing,
