@@ -21,7 +21,7 @@ settings.load_profile("workshop")
 
 def pytest_collection_modifyitems(items):
     """The long ones first, so that two workers end together."""
-    first = ["test_notebooks.py", "test_rehearsal.py", "test_electives.py"]
+    first = ["test_notebooks.py", "test_rehearsal.py"]
     items.sort(key=lambda item: first.index(item.path.name) if item.path.name in first else len(first))
 
 

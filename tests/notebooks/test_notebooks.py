@@ -1,4 +1,4 @@
-"""The whole day on the tiny profile, end to end, and what it must show."""
+"""The whole day on the tiny profile, end to end, and what it must show; then every elective, on what the day left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from day import NAMES, assert_no_warning, run_workshop
 
 from src.classroom.drills import DRILLS
+from src.classroom.run import ELECTIVES
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +95,19 @@ def test_a_drill_is_found_and_mended(said, name):
     found, left = re.search(r"(?ms)^  찾기   .*?\n(.*)^  고치기 .*?^  다시   (.*?)$", drills[0]).groups()
     assert FAULTS[name] in found
     assert left == "같은 도구가 아무것도 찾지 못했습니다."
+
+
+# --- After the day ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def after(whole) -> dict:
+    return run_workshop(whole[0].parent, "--electives")
+
+
+@pytest.mark.parametrize("path", ELECTIVES, ids=lambda path: path.stem)
+def test_every_elective_runs(whole, after, path):
+    assert after["notebooks"] == whole[1]["notebooks"]  # the day's place in run.json stays as it was
+    (entry,) = [entry for entry in after["electives"]["notebooks"] if entry["name"] == path.stem]
+    assert (entry["status"], entry["warnings"]) == ("ok", [])
+    assert_no_warning(whole[0] / "html" / f"{path.stem}.html")
