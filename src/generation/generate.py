@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from src.data.text import fingerprint
-from src.generation.answer_cache import AnswerCache, model_identity
+from src.generation.answer_cache import model_identity
+from src.generation.call_sheet import answer_tokens, open_cache
 from src.qlora.adapters import evaluation_mode
 from src.qlora.fitting import explain_answering, memory_advice
 from src.raft.prompt import render_chat
@@ -44,8 +45,9 @@ def generate_answers(
     that a batch of long ones needs no more memory than one of short ones. An answer ends at EOS or after
     ``max_new_tokens`` tokens; special tokens are dropped. The model's training or evaluation mode is left as it was.
 
-    ``cache`` is a folder: answers found there (same weights, adapter, prompt and settings, ``answer_cache.py``) are not
-    made again, new ones are added after each batch: an interrupted run goes on. ``progress``: a bar with ``label``.
+    ``cache`` is a folder, or a file ``….csv`` for people to read (``call_sheet.py``): answers found there (same weights,
+    adapter, prompt and settings) are not made again, new ones are added after each batch: an interrupted run goes on.
+    ``progress``: a bar with ``label``, which also names the calls in a CSV file.
 
     Raises:
         ValueError: a temperature below 0, a ``top_p`` outside (0, 1], or a prompt that the model has no room for.
@@ -65,7 +67,7 @@ def generate_answers(
     settings = {"max_new_tokens": max_new_tokens, "stop": config.eos_token_id, "temperature": temperature}
     if temperature > 0:  # only then does an answer depend on what stands beside it
         settings |= {"top_p": top_p, "seed": seed, "batch_tokens": batch_tokens, "prompts": fingerprint(keys)}
-    store = AnswerCache(cache, model_identity(model) | settings) if cache is not None and ids else None
+    store = open_cache(cache, model_identity(model) | settings, label) if cache is not None and ids else None
     known = dict(store.answers) if store else {}
 
     # Batches are cut from all prompts, known or not: a resumed run has the batches of an uninterrupted one. The
@@ -84,7 +86,9 @@ def generate_answers(
                 new = dict(zip(batch, answers, strict=True))
                 known = new | known
                 if store:
-                    store.add(new)
+                    store.add(
+                        new, {key: (len(asked[key]), answer_tokens(tokenizer, new[key])) for key in new}
+                    )
             bar.update(len(batch))
     return [known[key] for key in keys]
 

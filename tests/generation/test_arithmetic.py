@@ -1,0 +1,98 @@
+"""Formulas are calculated exactly, and nothing else in them is ever executed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.generation.arithmetic import LONGEST, calculate, number_in
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"),
+    [
+        ("1,602,000 + 29", 1602029),
+        ("0.1 + 0.2", Fraction(3, 10)),
+        ("(310 - 29) * 2", 562),
+        ("310 × 2 ÷ 4 =", 155),
+        ("-3 − -5", 2),
+        ("1/3 + 1/3 + 1/3", 1),
+        (" 7 ", 7),
+    ],
+)
+def test_known_values(formula, value):
+    assert calculate(formula) == value
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "__import__('os').system('echo hi')",
+        "open('/etc/passwd').read()",
+        "(1).__class__",
+        "[1 for _ in range(9)]",
+        "9**9**9**9",
+        "x + 1",
+        "'가' * 3",
+        "True + 1",
+        "1 if 1 else 2",
+        "1e999 + 1",
+        "1 << 99999",
+        "1; 2",
+        "310W + 29W",
+        "",
+        "((((",
+        "1 + " * 20,
+        "1" * (LONGEST + 1),
+        "1\x00+1",
+        "1,5 + 2",
+    ],
+)
+def test_everything_else_is_refused_in_korean_and_not_executed(formula, capfd):
+    with pytest.raises(ValueError, match=r"식|숫자"):
+        calculate(formula)
+    assert capfd.readouterr().out == ""
+
+
+def test_division_by_zero_is_said():
+    with pytest.raises(ValueError, match="0으로 나눌 수 없습니다"):
+        calculate("3 / (2 - 2)")
+
+
+def test_deep_nesting_is_refused_or_calculated():
+    assert calculate("(" * 60 + "1" + ")" * 60) == 1
+    assert calculate("-" * 80 + "1") == 1
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6), st.sampled_from("+-*"))
+def test_equals_python_on_integers(left, right, sign):
+    assert calculate(f"{left} {sign} ({right})") == eval(f"{left} {sign} ({right})")
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_number_or_a_value_error(text):
+    try:
+        assert isinstance(calculate(text), Fraction)
+    except ValueError as error:
+        assert any("가" <= letter <= "힣" for letter in str(error))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("문맥에 따르면 1,602,000원입니다.", 1602000),
+        ("310W", 310),
+        ("5.7m입니다.", Fraction("5.7")),
+        ("-3도", -3),
+        ("2016년 8월", 2016),
+        ("오류 E24", None),
+        ("채봄 제습기 CK-3608", None),
+        ("주어진 문맥에서 답을 찾을 수 없습니다.", None),
+        ("", None),
+    ],
+)
+def test_the_first_number_of_an_answer(text, number):
+    assert number_in(text) == number
