@@ -1,0 +1,108 @@
+"""A share or an AUC with its interval, alone or as a difference, where whole products are drawn again.
+
+The same draws and percentiles as in ``resampling``, for numbers that are no mean over all questions: the share of a
+part of them, and how well a score ranks.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.evaluation.resampling import _draws, _tail, units
+from src.scoring.tokenizers import check_lengths
+
+Statistic = Callable[[np.ndarray], np.ndarray]  # how often each group is drawn (draws, groups) -> (draws,)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, and the 95 % interval of what it would be with other products."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def judgement(self) -> str:
+        """Of a difference: 높음 or 낮음 where the interval lies on one side of 0, 같음 where no draw showed any, else
+        차이 불확실."""
+        if self.low == self.high == 0:
+            return "같음"
+        return "높음" if self.low > 0 else "낮음" if self.high < 0 else "차이 불확실"
+
+    @property
+    def interval(self) -> str:
+        """The interval as a table shows it."""
+        return f"{self.low:.3f} ~ {self.high:.3f}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """The share of questions that are right, or the mean of their values; ``among``: counted are only these."""
+
+    values: Sequence[float]
+    among: Sequence[bool] | None = None
+
+    def statistic(self, members: np.ndarray) -> Statistic:
+        """As a function of draws; ``members`` (groups, questions) holds 1 where a question is of a group."""
+        counted = np.ones(len(self.values)) if self.among is None else np.asarray(self.among, dtype=float)
+        check_lengths({"답": self.values, "셀 질문": counted})
+        total, count = members @ (np.asarray(self.values, dtype=float) * counted), members @ counted
+        return lambda draws: (draws @ total) / (draws @ count)
+
+
+@dataclass(frozen=True)
+class AUC:
+    """The probability that a positive question scores higher than a negative one, ties half (Mann-Whitney)."""
+
+    scores: Sequence[float]
+    positive: Sequence[bool]
+
+    def statistic(self, members: np.ndarray) -> Statistic:
+        """As a function of draws: a group drawn twice is twice in every pair."""
+        check_lengths({"점수": self.scores, "정답": self.positive})
+        scores, positive = np.asarray(self.scores, dtype=float), np.asarray(self.positive, dtype=bool)
+        first, second = scores[positive][:, None], scores[~positive][None, :]
+        wins = (first > second) + 0.5 * (first == second)
+        left, right = members[:, positive], members[:, ~positive]
+        pairs, counts = left @ wins @ right.T, (left.sum(axis=1), right.sum(axis=1))
+        return lambda draws: (
+            ((draws @ pairs) * draws).sum(axis=1) / ((draws @ counts[0]) * (draws @ counts[1]))
+        )
+
+
+def estimate(
+    first: Share | AUC,
+    second: Share | AUC | None = None,
+    *,
+    groups: Sequence[Hashable],
+    n_resamples: int,
+    seed: int,
+) -> Estimate:
+    """``first``, or the difference ``first`` - ``second`` of the same questions, with its interval: ``groups`` are drawn
+    with replacement, the same draws for both (percentiles as in ``paired_differences``).
+
+    Raises:
+        ValueError: lists of unequal length, nothing to count, or for an AUC one kind of question only.
+    """
+    sides = [side for side in (first, second) if side is not None]
+    check_lengths({"묶음": groups} | {f"목록 {i}": _length(side) for i, side in enumerate(sides, start=1)})
+    names = {group: place for place, group in enumerate(dict.fromkeys(units(groups)))}
+    members = np.zeros((len(names), len(groups)))
+    members[[names[group] for group in units(groups)], np.arange(len(groups))] = 1
+    draws = np.vstack([np.ones(len(names)), _draws(len(names), n_resamples, seed)])
+    with np.errstate(invalid="ignore", divide="ignore"):  # a draw without any question that counts
+        values = [side.statistic(members)(draws) for side in sides]
+    numbers = values[0] - values[1] if second is not None else values[0]
+    if not np.isfinite(numbers[0]):
+        raise ValueError(
+            "셀 질문이 하나도 없거나 한 가지 정답뿐이어서 계산할 수 없습니다. 두 가지가 모두 든 질문을 넣어 주세요."
+        )
+    tail = 100 * _tail(len(names))
+    low, high = np.nanpercentile(numbers[1:], [tail, 100 - tail])
+    return Estimate(*(round(float(number), 6) + 0.0 for number in (numbers[0], low, high)))
+
+
+def _length(side: Share | AUC) -> Sequence[float]:
+    return side.values if isinstance(side, Share) else side.scores
