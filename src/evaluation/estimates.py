@@ -4,8 +4,9 @@ The same draws and percentiles as in ``resampling``, for numbers that are no mea
 part of them, and how well a score ranks.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,9 +33,12 @@ class Estimate:
         return "높음" if self.low > 0 else "낮음" if self.high < 0 else "차이 불확실"
 
     @property
-    def interval(self) -> str:
-        """The interval as a table shows it."""
-        return f"{self.low:.3f} ~ {self.high:.3f}"
+    def difference(self) -> str:
+        """A difference with its interval, signed, as a table shows it."""
+        return f"{self.value:+.3f} ({self.low:+.3f} ~ {self.high:+.3f})"
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} ~ {self.high:.3f})"
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,39 @@ def estimate(
     tail = 100 * _tail(len(names))
     low, high = np.nanpercentile(numbers[1:], [tail, 100 - tail])
     return Estimate(*(round(float(number), 6) + 0.0 for number in (numbers[0], low, high)))
+
+
+def label_table(
+    leans: Mapping[str, Sequence[float]],
+    positive: Sequence[bool],
+    *,
+    groups: Sequence[Hashable],
+    n_resamples: int,
+    seed: int,
+) -> Any:
+    """A pandas table of ways to ask the same questions with two labels, one a row; ``leans`` holds by name what each way
+    gives a question: log P(first label) - log P(second), the first way being what the others are compared with.
+
+    Columns: AUC and accuracy (a lean above 0 is an answer with the first label) with their intervals, the difference of
+    each from the first row with its own, what may be said of it, and how often the first label was the answer.
+    """
+    import pandas as pd
+
+    draws = {"groups": groups, "n_resamples": n_resamples, "seed": seed}
+    truth, rows, first = np.asarray(positive, dtype=bool), {}, {}
+    for name, values in leans.items():
+        said = np.asarray(values) > 0
+        sides = {"AUC": AUC(values, truth), "정확도": Share(said == truth)}
+        first = first or sides
+        rows[name] = {}
+        for score, side in sides.items():
+            moved = estimate(side, first[score], **draws)
+            shown = {f"{score}의 차이": moved.difference, f"{score} 판정": moved.judgement}
+            rows[name] |= {score: str(estimate(side, **draws))} | (
+                shown if side is not first[score] else dict.fromkeys(shown, "–")
+            )
+        rows[name]["첫 라벨의 비율"] = f"{said.mean():.2f}"
+    return pd.DataFrame(rows).T
 
 
 def _length(side: Share | AUC) -> Sequence[float]:

@@ -5,7 +5,7 @@ what each call cost); or how likely given answers are; or the value of a formula
 """
 
 from src.generation.answer_cache import AnswerCache, model_identity
-from src.generation.arithmetic import calculate, number_in
+from src.generation.arithmetic import calculate, number_in, sum_questions
 from src.generation.few_shot import few_shot_examples, generate_few_shot, with_examples
 from src.generation.generate import generate_answers, generate_base_and_tuned
 from src.generation.likelihood import score_continuations

@@ -8,8 +8,12 @@ calls or attributes to reach anything with.
 import ast
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+
+from src.data.schemas import RaftRecord
+from src.raft.answers import answer_cores
 
 LONGEST = 200  # characters of a formula
 _OPERATIONS: dict[type, Callable] = {
@@ -64,3 +68,47 @@ def number_in(text: str) -> Fraction | None:
     on a letter ("E24", "CK-3608") is a name."""
     found = _NUMBER.search(_THOUSANDS.sub("", text))
     return Fraction(found[0].replace("−", "-")) if found else None
+
+
+_MEASURE = re.compile(r"[\d,.]+([A-Za-z가-힣]+)")
+
+
+@dataclass(frozen=True)
+class SumQuestion:
+    """Two questions about the same measure of two products, whose answers are to be added up."""
+
+    first: RaftRecord
+    second: RaftRecord
+    total: Fraction
+
+    @property
+    def group_id(self) -> str:
+        """The two products: no other question is about either of them."""
+        return f"{self.first.group_id} + {self.second.group_id}"
+
+    def record(self, question: str, instruction: str) -> RaftRecord:
+        """``question`` over the golden documents of both."""
+        documents = [side.context[side.golden_index] for side in (self.first, self.second)]
+        changed = {"context": documents, "question": question, "instruction": instruction, "cot": None}
+        return self.first.model_copy(update=changed)
+
+
+def sum_questions(records: Sequence[RaftRecord]) -> list[SumQuestion]:
+    """Products (``group_id``) two by two, in the order of their names, and for each unit that both have a question of:
+    its values, such as "310W" and "290W", added up. The last of an odd number of products is left out."""
+    measures: dict[str, dict[str, tuple[RaftRecord, Fraction]]] = {}
+    for record in records:
+        cores = answer_cores(record.answer) if record.golden_index is not None else []
+        if len(cores) == 1 and (found := _MEASURE.fullmatch(cores[0])):
+            of_product = measures.setdefault(record.group_id, {})
+            of_product.setdefault(found[1], (record, number_in(cores[0])))
+    names = sorted(measures)
+    return [
+        SumQuestion(
+            measures[left][unit][0],
+            measures[right][unit][0],
+            measures[left][unit][1] + measures[right][unit][1],
+        )
+        for left, right in zip(names[::2], names[1::2], strict=False)
+        for unit in sorted(measures[left].keys() & measures[right].keys())
+    ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from src.evaluation.estimates import AUC, Estimate, Share, estimate
+from src.evaluation.estimates import AUC, Estimate, Share, estimate, label_table
 from src.evaluation.resampling import paired_difference
 
 DRAWS = {"n_resamples": 400, "seed": 3}
@@ -87,3 +87,31 @@ def test_few_groups_and_one_group_still_answer():
     assert found.low < 2 / 3 < found.high
     found = estimate(AUC([0.9, 0.1], [True, False]), groups=["가", "나"], **DRAWS)
     assert found == Estimate(1.0, 1.0, 1.0)
+
+
+def test_a_table_of_ways_to_ask(table):
+    groups, positive, scores = table
+    leans = {"그대로": scores - 0.5, "한쪽으로 민 것": scores + 9, "뒤집은 것": 0.5 - scores}
+    shown = label_table(leans, positive, groups=groups, **DRAWS)
+    assert list(shown.index) == list(leans) and shown.loc["그대로", "정확도 판정"] == "–"
+    pushed, turned = shown.loc["한쪽으로 민 것"], shown.loc["뒤집은 것"]
+    assert (pushed["AUC 판정"], pushed["AUC의 차이"][:6], pushed["첫 라벨의 비율"]) == (
+        "같음",
+        "+0.000",
+        "1.00",
+    )
+    assert pushed["정확도"][:5] == f"{positive.mean():.3f}"
+    assert turned["AUC 판정"] == turned["정확도 판정"] == "낮음"
+    right = roc_auc_score(positive, scores)
+    assert turned["AUC의 차이"][:6] == f"{1 - 2 * right:+.3f}"
+
+
+def test_how_a_number_and_a_difference_are_written():
+    assert str(Estimate(0.5, 0.4, 0.61)) == "0.500 (0.400 ~ 0.610)"
+    assert Estimate(-0.02, -0.1, 0.05).difference == "-0.020 (-0.100 ~ +0.050)"
+    assert [Estimate(0, *ends).judgement for ends in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1), (0, 0.1))] == [
+        "높음",
+        "낮음",
+        "차이 불확실",
+        "차이 불확실",
+    ]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.generation.arithmetic import LONGEST, calculate, number_in
+from src.data.schemas import RaftRecord
+from src.generation.arithmetic import LONGEST, calculate, number_in, sum_questions
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,48 @@ def test_any_text_is_a_number_or_a_value_error(text):
 )
 def test_the_first_number_of_an_answer(text, number):
     assert number_in(text) == number
+
+
+def record(product: str, answer: str, **changed) -> RaftRecord:
+    row = {
+        "id": f"{product} {answer}",
+        "instruction": "답하세요.",
+        "context": ["다른 문서", f"{product}의 문서"],
+        "question": f"{product}의 값은 얼마인가요?",
+        "answer": f"문맥에 따르면 {answer}입니다.",
+        "group_id": product,
+        "golden_index": 1,
+        "answerable": True,
+        "n_tokens": 9,
+        "seed": 0,
+    }
+    return RaftRecord(**row | changed)
+
+
+def test_products_are_added_two_by_two_and_by_unit():
+    records = [
+        record("다 제품", "1,000원"),
+        record("가 제품", "310W"),
+        record("가 제품", "2,500원"),
+        record("나 제품", "29W"),
+        record("나 제품", "5.7m"),
+        record("나 제품", "300W"),  # a second question of that unit
+        record("라 제품", "500원"),
+        record("라 제품", "새벽 갈색"),
+        record("마 제품", "7W"),  # left over
+    ]
+    found = sum_questions(records)
+    assert [(q.group_id, q.total) for q in found] == [("가 제품 + 나 제품", 339), ("다 제품 + 라 제품", 1500)]
+    both = found[0].record("더하면?", "식만 쓰세요.")
+    assert both.context == ["가 제품의 문서", "나 제품의 문서"]
+    assert (both.question, both.instruction) == ("더하면?", "식만 쓰세요.")
+
+
+def test_what_has_no_number_or_no_document_is_not_added():
+    records = [
+        record("가 제품", "310W", golden_index=None, answerable=False),
+        record("나 제품", "2016년 8월"),
+        record("다 제품", "310W"),
+        record("라 제품", "E24"),
+    ]
+    assert sum_questions(records) == [] == sum_questions([])
