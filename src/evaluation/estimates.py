@@ -137,7 +137,7 @@ def label_table(
             rows[name] |= {score: str(estimate(side, **draws))} | (
                 shown if side is not first[score] else dict.fromkeys(shown, "–")
             )
-        rows[name]["첫 라벨의 비율"] = f"{said.mean():.2f}"
+        rows[name]["첫 말의 비율"] = f"{said.mean():.2f}"
     return pd.DataFrame(rows).T
 
 

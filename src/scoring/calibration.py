@@ -24,7 +24,7 @@ def calibrate(log_likelihoods: np.ndarray, content_free: np.ndarray) -> np.ndarr
     scores, empty = np.asarray(log_likelihoods, dtype=float), np.asarray(content_free, dtype=float)
     if empty.ndim != 2 or scores.ndim != 2 or not len(empty) or scores.shape[1] != empty.shape[1]:
         raise ValueError(
-            "보정하려면 내용 없는 입력의 점수가 한 줄 이상 있고, 라벨의 수가 질문의 점수와 같아야 합니다."
+            "보정하려면 내용 없는 입력의 점수가 한 줄 이상 있고, 고를 말의 수가 질문의 점수와 같아야 합니다."
         )
     if not (np.isfinite(scores).all() and np.isfinite(empty).all()):
         raise ValueError("점수에 숫자가 아닌 값(NaN이나 무한대)이 있습니다. 그 줄을 찾아 빼 주세요.")

@@ -95,7 +95,7 @@ def test_a_table_of_ways_to_ask(table):
     shown = label_table(leans, positive, groups=groups, **DRAWS)
     assert list(shown.index) == list(leans) and shown.loc["그대로", "정확도 판정"] == "–"
     pushed, turned = shown.loc["한쪽으로 민 것"], shown.loc["뒤집은 것"]
-    assert (pushed["AUC 판정"], pushed["AUC의 차이"][:6], pushed["첫 라벨의 비율"]) == (
+    assert (pushed["AUC 판정"], pushed["AUC의 차이"][:6], pushed["첫 말의 비율"]) == (
         "같음",
         "+0.000",
         "1.00",
