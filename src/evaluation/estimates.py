@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from src.evaluation.resampling import _draws, _tail, units
+from src.evaluation.results import FEW_GROUPS
 from src.scoring.tokenizers import check_lengths
 
 Statistic = Callable[[np.ndarray], np.ndarray]  # how often each group is drawn (draws, groups) -> (draws,)
@@ -23,13 +24,16 @@ class Estimate:
     value: float
     low: float
     high: float
+    n_groups: int  # products that it is counted from; of a difference the side's that has fewer
 
     @property
     def judgement(self) -> str:
         """Of a difference: 높음 or 낮음 where the interval lies on one side of 0, 같음 where no draw showed any, else
-        차이 불확실."""
+        차이 불확실, as always with fewer than ``FEW_GROUPS`` products: drawing three again and again makes no fourth."""
         if self.low == self.high == 0:
             return "같음"
+        if self.n_groups < FEW_GROUPS:
+            return "차이 불확실"
         return "높음" if self.low > 0 else "낮음" if self.high < 0 else "차이 불확실"
 
     @property
@@ -48,11 +52,16 @@ class Share:
     values: Sequence[float]
     among: Sequence[bool] | None = None
 
+    @property
+    def counted(self) -> np.ndarray:
+        """1 for each question that counts, else 0."""
+        return np.ones(len(self.values)) if self.among is None else np.asarray(self.among, dtype=float)
+
     def statistic(self, members: np.ndarray) -> Statistic:
         """As a function of draws; ``members`` (groups, questions) holds 1 where a question is of a group."""
-        counted = np.ones(len(self.values)) if self.among is None else np.asarray(self.among, dtype=float)
-        check_lengths({"답": self.values, "셀 질문": counted})
-        total, count = members @ (np.asarray(self.values, dtype=float) * counted), members @ counted
+        check_lengths({"답": self.values, "셀 질문": self.counted})
+        total = members @ (np.asarray(self.values, dtype=float) * self.counted)
+        count = members @ self.counted
         return lambda draws: (draws @ total) / (draws @ count)
 
 
@@ -62,6 +71,11 @@ class AUC:
 
     scores: Sequence[float]
     positive: Sequence[bool]
+
+    @property
+    def counted(self) -> np.ndarray:
+        """1 for each question: each is in some pair."""
+        return np.ones(len(self.scores))
 
     def statistic(self, members: np.ndarray) -> Statistic:
         """As a function of draws: a group drawn twice is twice in every pair."""
@@ -96,6 +110,7 @@ def estimate(
     members = np.zeros((len(names), len(groups)))
     members[[names[group] for group in units(groups)], np.arange(len(groups))] = 1
     draws = np.vstack([np.ones(len(names)), _draws(len(names), n_resamples, seed)])
+    counted = min(int((members @ side.counted).astype(bool).sum()) for side in sides)
     with np.errstate(invalid="ignore", divide="ignore"):  # a draw without any question that counts
         values = [side.statistic(members)(draws) for side in sides]
     numbers = values[0] - values[1] if second is not None else values[0]
@@ -103,9 +118,9 @@ def estimate(
         raise ValueError(
             "셀 질문이 하나도 없거나 한 가지 정답뿐이어서 계산할 수 없습니다. 두 가지가 모두 든 질문을 넣어 주세요."
         )
-    tail = 100 * _tail(len(names))
+    tail = 100 * _tail(counted)
     low, high = np.nanpercentile(numbers[1:], [tail, 100 - tail])
-    return Estimate(*(round(float(number), 6) + 0.0 for number in (numbers[0], low, high)))
+    return Estimate(*(round(float(number), 6) + 0.0 for number in (numbers[0], low, high)), counted)
 
 
 def label_table(

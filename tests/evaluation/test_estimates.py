@@ -26,8 +26,8 @@ def test_auc_is_scikit_learns_ties_included(table):
     found = estimate(AUC(scores, positive), groups=groups, **DRAWS)
     assert found.value == pytest.approx(roc_auc_score(positive, scores), abs=1e-6)
     assert found.low < found.value < found.high
-    assert estimate(AUC(positive, positive), groups=groups, **DRAWS) == Estimate(1.0, 1.0, 1.0)
-    assert estimate(AUC(np.zeros(60), positive), groups=groups, **DRAWS) == Estimate(0.5, 0.5, 0.5)
+    assert estimate(AUC(positive, positive), groups=groups, **DRAWS) == Estimate(1.0, 1.0, 1.0, 12)
+    assert estimate(AUC(np.zeros(60), positive), groups=groups, **DRAWS) == Estimate(0.5, 0.5, 0.5, 12)
 
 
 def test_a_draw_is_scikit_learns_auc_of_the_rows_drawn(table):
@@ -60,7 +60,7 @@ def test_a_share_among_some(table):
 def test_the_same_system_twice_shows_no_difference(table):
     groups, positive, scores = table
     same = estimate(AUC(scores, positive), AUC(scores * 2 + 1, positive), groups=groups, **DRAWS)
-    assert same == Estimate(0.0, 0.0, 0.0) and same.judgement == "같음"
+    assert same == Estimate(0.0, 0.0, 0.0, 12) and same.judgement == "같음"
 
 
 def test_rows_of_one_group_are_drawn_together(table):
@@ -86,7 +86,7 @@ def test_few_groups_and_one_group_still_answer():
     found = estimate(Share([1, 0, 1]), groups=["가"] * 3, **DRAWS)  # one group: its questions are drawn
     assert found.low < 2 / 3 < found.high
     found = estimate(AUC([0.9, 0.1], [True, False]), groups=["가", "나"], **DRAWS)
-    assert found == Estimate(1.0, 1.0, 1.0)
+    assert found == Estimate(1.0, 1.0, 1.0, 2)
 
 
 def test_a_table_of_ways_to_ask(table):
@@ -107,11 +107,28 @@ def test_a_table_of_ways_to_ask(table):
 
 
 def test_how_a_number_and_a_difference_are_written():
-    assert str(Estimate(0.5, 0.4, 0.61)) == "0.500 (0.400 ~ 0.610)"
-    assert Estimate(-0.02, -0.1, 0.05).difference == "-0.020 (-0.100 ~ +0.050)"
-    assert [Estimate(0, *ends).judgement for ends in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1), (0, 0.1))] == [
-        "높음",
-        "낮음",
-        "차이 불확실",
-        "차이 불확실",
-    ]
+    assert str(Estimate(0.5, 0.4, 0.61, 9)) == "0.500 (0.400 ~ 0.610)"
+    assert Estimate(-0.02, -0.1, 0.05, 9).difference == "-0.020 (-0.100 ~ +0.050)"
+
+
+@pytest.mark.parametrize(
+    ("ends", "n_groups", "judgement"),
+    [
+        ((0.1, 0.2), 9, "높음"),
+        ((-0.2, -0.1), 9, "낮음"),
+        ((-0.1, 0.1), 9, "차이 불확실"),
+        ((0, 0.1), 9, "차이 불확실"),
+        ((0, 0), 9, "같음"),
+        ((1, 1), 5, "차이 불확실"),
+    ],
+)
+def test_what_may_be_said_of_a_difference(ends, n_groups, judgement):
+    assert Estimate(0.05, *ends, n_groups).judgement == judgement
+
+
+def test_one_question_against_many_says_nothing(table):
+    """Its product is in every draw that counts: the interval is a point, and no evidence."""
+    groups, _, _ = table
+    lonely = np.arange(60) == 7
+    found = estimate(Share(~lonely, among=~lonely), Share(~lonely, among=lonely), groups=groups, **DRAWS)
+    assert (found.value, found.low, found.n_groups) == (1.0, 1.0, 1) and found.judgement == "차이 불확실"
