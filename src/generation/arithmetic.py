@@ -63,11 +63,11 @@ def _value(node: ast.AST) -> Fraction:
     )
 
 
-def number_in(text: str) -> Fraction | None:
-    """The first number in an answer ("문맥에 따르면 1,602,000원입니다." -> 1602000); None without one. What hangs
-    on a letter ("E24", "CK-3608") is a name."""
-    found = _NUMBER.search(_THOUSANDS.sub("", text))
-    return Fraction(found[0].replace("−", "-")) if found else None
+def number_in(text: str, *, last: bool = False) -> Fraction | None:
+    """The first number in an answer ("문맥에 따르면 1,602,000원입니다." -> 1602000), or the ``last``, which is where a sum
+    that was worked out in words ends; None without one. What hangs on a letter ("E24", "CK-3608") is a name."""
+    found = _NUMBER.findall(_THOUSANDS.sub("", text))
+    return Fraction(found[-1 if last else 0].replace("−", "-")) if found else None
 
 
 _MEASURE = re.compile(r"[\d,.]+([A-Za-z가-힣]+)")

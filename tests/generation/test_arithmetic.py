@@ -99,6 +99,11 @@ def test_the_first_number_of_an_answer(text, number):
     assert number_in(text) == number
 
 
+def test_the_last_number_is_where_a_sum_in_words_ends():
+    assert number_in("310W에 29W를 더하면 339W입니다.", last=True) == 339
+    assert number_in("339W입니다.", last=True) == 339 and number_in("모름", last=True) is None
+
+
 def record(product: str, answer: str, **changed) -> RaftRecord:
     row = {
         "id": f"{product} {answer}",
