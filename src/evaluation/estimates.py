@@ -134,8 +134,8 @@ def label_table(
     """A pandas table of ways to ask the same questions with two labels, one a row; ``leans`` holds by name what each way
     gives a question: log P(first label) - log P(second), the first way being what the others are compared with.
 
-    Columns: AUC and accuracy (a lean above 0 is an answer with the first label) with their intervals, the difference of
-    each from the first row with its own, what may be said of it, and how often the first label was the answer.
+    Columns: AUC and accuracy (a lean above 0 is an answer with the first label), the difference of each from the first
+    row with its interval, what may be said of it, and how often the first label was the answer.
     """
     import pandas as pd
 
@@ -149,7 +149,7 @@ def label_table(
         for score, side in sides.items():
             moved = estimate(side, first[score], **draws)
             shown = {f"{score}의 차이": moved.difference, f"{score} 판정": moved.judgement}
-            rows[name] |= {score: str(estimate(side, **draws))} | (
+            rows[name] |= {score: f"{estimate(side, **draws).value:.3f}"} | (
                 shown if side is not first[score] else dict.fromkeys(shown, "–")
             )
         rows[name]["첫 말의 비율"] = f"{said.mean():.2f}"
