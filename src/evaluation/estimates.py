@@ -1,4 +1,4 @@
-"""A share or an AUC with its interval, alone or as a difference, where whole products are drawn again.
+"""A share or an AUROC with its interval, alone or as a difference, where whole products are drawn again.
 
 The same draws and percentiles as in ``resampling``, for numbers that are no mean over all questions: the share of a
 part of them, and how well a score ranks.
@@ -28,13 +28,13 @@ class Estimate:
 
     @property
     def judgement(self) -> str:
-        """Of a difference: 높음 or 낮음 where the interval lies on one side of 0, 같음 where no draw showed any, else
+        """Of a difference: 나아짐 or 나빠짐 where the interval lies on one side of 0, 같음 where no draw showed any, else
         차이 불확실, as always with fewer than ``FEW_GROUPS`` products: drawing three again and again makes no fourth."""
         if self.low == self.high == 0:
             return "같음"
         if self.n_groups < FEW_GROUPS:
             return "차이 불확실"
-        return "높음" if self.low > 0 else "낮음" if self.high < 0 else "차이 불확실"
+        return "나아짐" if self.low > 0 else "나빠짐" if self.high < 0 else "차이 불확실"
 
     @property
     def difference(self) -> str:
@@ -66,7 +66,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class AUC:
+class AUROC:
     """The probability that a positive question scores higher than a negative one, ties half (Mann-Whitney)."""
 
     scores: Sequence[float]
@@ -91,8 +91,8 @@ class AUC:
 
 
 def estimate(
-    first: Share | AUC,
-    second: Share | AUC | None = None,
+    first: Share | AUROC,
+    second: Share | AUROC | None = None,
     *,
     groups: Sequence[Hashable],
     n_resamples: int,
@@ -102,7 +102,7 @@ def estimate(
     with replacement, the same draws for both (percentiles as in ``paired_differences``).
 
     Raises:
-        ValueError: lists of unequal length, nothing to count, or for an AUC one kind of question only.
+        ValueError: lists of unequal length, nothing to count, or for an AUROC one kind of question only.
     """
     sides = [side for side in (first, second) if side is not None]
     check_lengths({"묶음": groups} | {f"목록 {i}": _length(side) for i, side in enumerate(sides, start=1)})
@@ -134,7 +134,7 @@ def label_table(
     """A pandas table of ways to ask the same questions with two labels, one a row; ``leans`` holds by name what each way
     gives a question: log P(first label) - log P(second), the first way being what the others are compared with.
 
-    Columns: AUC and accuracy (a lean above 0 is an answer with the first label), the difference of each from the first
+    Columns: AUROC and accuracy (a lean above 0 is an answer with the first label), the difference of each from the first
     row with its interval, what may be said of it, and how often the first label was the answer.
     """
     import pandas as pd
@@ -143,7 +143,7 @@ def label_table(
     truth, rows, first = np.asarray(positive, dtype=bool), {}, {}
     for name, values in leans.items():
         said = np.asarray(values) > 0
-        sides = {"AUC": AUC(values, truth), "정확도": Share(said == truth)}
+        sides = {"AUROC": AUROC(values, truth), "정확도": Share(said == truth)}
         first = first or sides
         rows[name] = {}
         for score, side in sides.items():
@@ -156,5 +156,5 @@ def label_table(
     return pd.DataFrame(rows).T
 
 
-def _length(side: Share | AUC) -> Sequence[float]:
+def _length(side: Share | AUROC) -> Sequence[float]:
     return side.values if isinstance(side, Share) else side.scores

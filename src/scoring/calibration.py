@@ -16,7 +16,7 @@ def calibrate(log_likelihoods: np.ndarray, content_free: np.ndarray) -> np.ndarr
     of ``content_free`` (m, labels), both log P(label | prompt).
 
     A label that the model leans to without any content loses that advantage. With two labels the log odds move by the
-    same amount in every row: another threshold, the same order, and so the same AUC.
+    same amount in every row: another threshold, the same order, and so the same AUROC.
 
     Raises:
         ValueError: no content-free row, another number of labels, or a score that is no number.

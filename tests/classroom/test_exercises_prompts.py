@@ -13,7 +13,7 @@ from src.classroom.run import ELECTIVES
 (NOTEBOOK,) = (path for path in ELECTIVES if path.stem.startswith("11"))
 
 
-@pytest.mark.parametrize("name", ["11-auc", "11-calibrate", "11-cost", "11-formula"])
+@pytest.mark.parametrize("name", ["11-auroc", "11-calibrate", "11-cost", "11-formula"])
 def test_the_folded_solution_is_right(name):
     cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells]
     place = next(i for i, source in enumerate(cells) if f'check("{name}"' in source)
@@ -25,11 +25,11 @@ def test_the_folded_solution_is_right(name):
 @pytest.mark.parametrize(
     ("name", "answer", "hint"),
     [
-        ("11-auc", 3 / 5, "0을 기준으로"),
-        ("11-auc", 4, "이긴 짝의 수"),
-        ("11-auc", 2 / 6, "거꾸로"),
-        ("11-auc", 4 / 5, "질문의 수로"),
-        ("11-auc", 5 / 6, "2.1은 0.9와"),
+        ("11-auroc", 3 / 5, "문턱을 0에"),
+        ("11-auroc", 4, "이긴 짝의 수"),
+        ("11-auroc", 2 / 6, "거꾸로"),
+        ("11-auroc", 4 / 5, "질문의 수로"),
+        ("11-auroc", 5 / 6, "2.1은 0.9와"),
         ("11-calibrate", 0.8, "더하면 1이"),
         ("11-calibrate", 2 / 3, "'아니요'의 확률"),
         ("11-calibrate", 0.6, "보정하기 전"),

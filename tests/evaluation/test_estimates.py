@@ -1,4 +1,4 @@
-"""Shares and AUC with intervals: known values, scikit-learn's, and whole groups drawn again."""
+"""Shares and AUROC with intervals: known values, scikit-learn's, and whole groups drawn again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from src.evaluation.estimates import AUC, Estimate, Share, estimate, label_table
+from src.evaluation.estimates import AUROC, Estimate, Share, estimate, label_table
 from src.evaluation.resampling import paired_difference
 
 DRAWS = {"n_resamples": 400, "seed": 3}
@@ -23,11 +23,11 @@ def table():
 
 def test_auc_is_scikit_learns_ties_included(table):
     groups, positive, scores = table
-    found = estimate(AUC(scores, positive), groups=groups, **DRAWS)
+    found = estimate(AUROC(scores, positive), groups=groups, **DRAWS)
     assert found.value == pytest.approx(roc_auc_score(positive, scores), abs=1e-6)
     assert found.low < found.value < found.high
-    assert estimate(AUC(positive, positive), groups=groups, **DRAWS) == Estimate(1.0, 1.0, 1.0, 12)
-    assert estimate(AUC(np.zeros(60), positive), groups=groups, **DRAWS) == Estimate(0.5, 0.5, 0.5, 12)
+    assert estimate(AUROC(positive, positive), groups=groups, **DRAWS) == Estimate(1.0, 1.0, 1.0, 12)
+    assert estimate(AUROC(np.zeros(60), positive), groups=groups, **DRAWS) == Estimate(0.5, 0.5, 0.5, 12)
 
 
 def test_a_draw_is_scikit_learns_auc_of_the_rows_drawn(table):
@@ -37,7 +37,7 @@ def test_a_draw_is_scikit_learns_auc_of_the_rows_drawn(table):
     expected = [
         roc_auc_score(np.repeat(positive, draw[groups]), np.repeat(scores, draw[groups])) for draw in draws
     ]
-    np.testing.assert_allclose(AUC(scores, positive).statistic(members)(draws.astype(float)), expected)
+    np.testing.assert_allclose(AUROC(scores, positive).statistic(members)(draws.astype(float)), expected)
 
 
 def test_a_share_and_its_difference_are_those_of_the_paired_bootstrap(table):
@@ -54,12 +54,12 @@ def test_a_share_among_some(table):
     some = scores > 0
     found = estimate(Share(positive, among=some), Share(positive, among=~some), groups=groups, **DRAWS)
     assert found.value == pytest.approx(positive[some].mean() - positive[~some].mean(), abs=1e-6)
-    assert found.judgement == "높음"
+    assert found.judgement == "나아짐"
 
 
 def test_the_same_system_twice_shows_no_difference(table):
     groups, positive, scores = table
-    same = estimate(AUC(scores, positive), AUC(scores * 2 + 1, positive), groups=groups, **DRAWS)
+    same = estimate(AUROC(scores, positive), AUROC(scores * 2 + 1, positive), groups=groups, **DRAWS)
     assert same == Estimate(0.0, 0.0, 0.0, 12) and same.judgement == "같음"
 
 
@@ -73,19 +73,19 @@ def test_rows_of_one_group_are_drawn_together(table):
 
 def test_one_kind_of_question_or_none_is_said_in_korean(table):
     groups, positive, scores = table
-    for side in (AUC(scores, np.ones(60, dtype=bool)), Share(positive, among=np.zeros(60, dtype=bool))):
+    for side in (AUROC(scores, np.ones(60, dtype=bool)), Share(positive, among=np.zeros(60, dtype=bool))):
         with pytest.raises(ValueError, match="한 가지 정답뿐"):
             estimate(side, groups=groups, **DRAWS)
     with pytest.raises(ValueError, match="목록의 수가 다릅니다"):
         estimate(Share(positive), groups=groups[:-1], **DRAWS)
     with pytest.raises(ValueError, match="목록의 수가 다릅니다"):
-        estimate(AUC(scores, positive[:-1]), groups=groups, **DRAWS)
+        estimate(AUROC(scores, positive[:-1]), groups=groups, **DRAWS)
 
 
 def test_few_groups_and_one_group_still_answer():
     found = estimate(Share([1, 0, 1]), groups=["가"] * 3, **DRAWS)  # one group: its questions are drawn
     assert found.low < 2 / 3 < found.high
-    found = estimate(AUC([0.9, 0.1], [True, False]), groups=["가", "나"], **DRAWS)
+    found = estimate(AUROC([0.9, 0.1], [True, False]), groups=["가", "나"], **DRAWS)
     assert found == Estimate(1.0, 1.0, 1.0, 2)
 
 
@@ -95,15 +95,15 @@ def test_a_table_of_ways_to_ask(table):
     shown = label_table(leans, positive, groups=groups, **DRAWS)
     assert list(shown.index) == list(leans) and shown.loc["그대로", "정확도 판정"] == "–"
     pushed, turned = shown.loc["한쪽으로 민 것"], shown.loc["뒤집은 것"]
-    assert (pushed["AUC 판정"], pushed["AUC의 차이"][:6], pushed["첫 말의 비율"]) == (
+    assert (pushed["AUROC 판정"], pushed["AUROC의 차이"][:6], pushed["첫 말의 비율"]) == (
         "같음",
         "+0.000",
         "1.00",
     )
     assert pushed["정확도"][:5] == f"{positive.mean():.3f}"
-    assert turned["AUC 판정"] == turned["정확도 판정"] == "낮음"
+    assert turned["AUROC 판정"] == turned["정확도 판정"] == "나빠짐"
     right = roc_auc_score(positive, scores)
-    assert turned["AUC의 차이"][:6] == f"{1 - 2 * right:+.3f}"
+    assert turned["AUROC의 차이"][:6] == f"{1 - 2 * right:+.3f}"
 
 
 def test_how_a_number_and_a_difference_are_written():
@@ -114,8 +114,8 @@ def test_how_a_number_and_a_difference_are_written():
 @pytest.mark.parametrize(
     ("ends", "n_groups", "judgement"),
     [
-        ((0.1, 0.2), 9, "높음"),
-        ((-0.2, -0.1), 9, "낮음"),
+        ((0.1, 0.2), 9, "나아짐"),
+        ((-0.2, -0.1), 9, "나빠짐"),
         ((-0.1, 0.1), 9, "차이 불확실"),
         ((0, 0.1), 9, "차이 불확실"),
         ((0, 0), 9, "같음"),

@@ -1,4 +1,4 @@
-"""Exercises of notebook 11: AUC by hand, calibration by hand, the price of a right answer, a formula to execute."""
+"""Exercises of notebook 11: AUROC by hand, calibration by hand, the price of a right answer, a formula to execute."""
 
 import re
 from typing import Any
@@ -18,9 +18,9 @@ _MORE = 1000 * (0.82 - 0.80)  # right answers more
 
 number_exercises(
     {
-        "11-auc": {
+        "11-auroc": {
             _WINS / _PAIRS: RIGHT,
-            _ACCURACY: "0을 기준으로 맞은 비율이에요. AUC에는 기준이 없어요. 짝을 지어 어느 쪽이 높은지만 세어 보세요.",
+            _ACCURACY: "문턱을 0에 두고 맞은 비율이에요. AUROC에는 문턱이 없어요. 짝을 지어 어느 쪽이 높은지만 세어 보세요.",
             _WINS: "이긴 짝의 수예요. 짝이 모두 몇 개인지로 나누어 주세요.",
             1 - _WINS / _PAIRS: "거꾸로예요. 답 없는 쪽이 높은 짝의 비율을 세었어요.",
             _WINS / (len(ABOVE) + len(BELOW)): "질문의 수로 나누었어요. 짝의 수는 3 × 2예요.",
