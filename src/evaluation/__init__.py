@@ -5,10 +5,12 @@ In: answers of both, and records. Out: a ``Comparison`` with intervals, tables, 
 
 from src.evaluation.agreement import preference_verdict, summarize_ratings
 from src.evaluation.comparison import compare_systems
-from src.evaluation.open_book import compare_right, open_book_records, open_book_table
+from src.evaluation.estimates import AUROC, Estimate, Share, estimate, label_table
+from src.evaluation.open_book import compare_right, is_right, open_book_records, open_book_table
 from src.evaluation.pages import comparison_page, plot_comparison
 from src.evaluation.ratings import TIE, Rating, read_ratings, write_rating_sheet
 from src.evaluation.resampling import paired_difference
 from src.evaluation.results import ALPHA, HEADLINE, Comparison, Difference
 from src.evaluation.retrieval import BM25Retriever, EmbeddingRetriever, held_out_documents, retriever_table
 from src.evaluation.tables import compare_parts, comparison_table, length_labels, sample_table
+from src.evaluation.voting import Vote, majority

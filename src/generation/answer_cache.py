@@ -105,11 +105,14 @@ class AnswerCache:
             if row.get("key") == self.key and isinstance(row.get("answer"), str)
         }
 
-    def add(self, answers: Mapping[str, str]) -> None:
-        """Keep ``answers`` (prompt hash to answer) at once."""
+    def add(self, answers: Mapping[str, str], sizes: Mapping[str, tuple[int, int]] | None = None) -> None:
+        """Keep ``answers`` (prompt hash to answer) at once; ``sizes``: tokens of each prompt and answer, for a bill."""
         new = {prompt: answer for prompt, answer in answers.items() if prompt not in self.answers}
+        self._append(new, sizes or {})
+        self.answers |= new
+
+    def _append(self, new: Mapping[str, str], sizes: Mapping[str, tuple[int, int]]) -> None:
         # The identity in words stands once, on top, for a reader who wonders what the file holds.
         rows: list[dict[str, Any]] = [] if self.path.exists() else [{"key": self.key, **self.identity}]
         rows += [{"key": self.key, "prompt": prompt, "answer": answer} for prompt, answer in new.items()]
         append_jsonl(self.path, rows)
-        self.answers |= new

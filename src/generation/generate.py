@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from src.data.text import fingerprint
-from src.generation.answer_cache import AnswerCache, model_identity
+from src.generation.answer_cache import model_identity
+from src.generation.call_sheet import answer_tokens, open_cache
 from src.qlora.adapters import evaluation_mode
 from src.qlora.fitting import explain_answering, memory_advice
 from src.raft.prompt import render_chat
@@ -44,8 +45,9 @@ def generate_answers(
     that a batch of long ones needs no more memory than one of short ones. An answer ends at EOS or after
     ``max_new_tokens`` tokens; special tokens are dropped. The model's training or evaluation mode is left as it was.
 
-    ``cache`` is a folder: answers found there (same weights, adapter, prompt and settings, ``answer_cache.py``) are not
-    made again, new ones are added after each batch: an interrupted run goes on. ``progress``: a bar with ``label``.
+    ``cache`` is a folder, or a file ``….csv`` for people to read (``call_sheet.py``): answers found there (same weights,
+    adapter, prompt and settings) are not made again, new ones are added after each batch: an interrupted run goes on.
+    ``progress``: a bar with ``label``, which also names the calls in a CSV file.
 
     Raises:
         ValueError: a temperature below 0, a ``top_p`` outside (0, 1], or a prompt that the model has no room for.
@@ -58,29 +60,20 @@ def generate_answers(
         raise ValueError(
             "temperature는 0 이상, top_p는 0보다 크고 1 이하로 정해 주세요. 0이면 늘 같은 답을 고릅니다."
         )
-    prompts = [render_chat(tokenizer, turns, add_generation_prompt=True) for turns in messages]
-    ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
-    # Beyond the positions it was trained for a model writes nonsense, and no error says so.
-    room = getattr(model.config, "max_position_embeddings", None)
-    longest = max(map(len, ids), default=0) + max_new_tokens
-    if room and longest > room:
-        raise ValueError(
-            f"프롬프트와 답이 모두 {longest:,}토큰인데 모델의 자리는 {room:,}토큰입니다. "
-            "문서나 예시를 줄이거나 max_new_tokens를 낮춰 주세요."
-        )
+    ids = prompt_ids(model, tokenizer, messages, max_new_tokens)
     keys = _keys(ids, distinct=temperature > 0)
     asked = {key: ids[i] for i, key in enumerate(keys)}  # each key once
     config = _generation_config(model, tokenizer, max_new_tokens, temperature, top_p)
     settings = {"max_new_tokens": max_new_tokens, "stop": config.eos_token_id, "temperature": temperature}
     if temperature > 0:  # only then does an answer depend on what stands beside it
         settings |= {"top_p": top_p, "seed": seed, "batch_tokens": batch_tokens, "prompts": fingerprint(keys)}
-    store = AnswerCache(cache, model_identity(model) | settings) if cache is not None and ids else None
+    store = open_cache(cache, model_identity(model) | settings, label) if cache is not None and ids else None
     known = dict(store.answers) if store else {}
 
     # Batches are cut from all prompts, known or not: a resumed run has the batches of an uninterrupted one. The
     # longest come first: if memory does not suffice, it shows in the first batch.
     order = sorted(asked, key=lambda key: -len(asked[key]))
-    batches = _batches(order, [len(asked[key]) + max_new_tokens for key in order], batch_tokens)
+    batches = cut_batches(order, [len(asked[key]) + max_new_tokens for key in order], batch_tokens)
     with evaluation_mode(model), tqdm(total=len(order), desc=label, unit="개", disable=not progress) as bar:
         for number, batch in enumerate(batches):
             if not all(key in known for key in batch):
@@ -93,12 +86,33 @@ def generate_answers(
                 new = dict(zip(batch, answers, strict=True))
                 known = new | known
                 if store:
-                    store.add(new)
+                    store.add(
+                        new, {key: (len(asked[key]), answer_tokens(tokenizer, new[key])) for key in new}
+                    )
             bar.update(len(batch))
     return [known[key] for key in keys]
 
 
-def _batches(order: Sequence[str], lengths: Sequence[int], batch_tokens: int) -> list[list[str]]:
+def prompt_ids(model: Any, tokenizer: Any, messages: Sequence[Messages], new_tokens: int) -> list[list[int]]:
+    """Token ids of each conversation up to where the answer begins.
+
+    Raises:
+        ValueError: the model has no room for one of them with ``new_tokens`` more.
+    """
+    prompts = [render_chat(tokenizer, turns, add_generation_prompt=True) for turns in messages]
+    ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
+    # Beyond the positions it was trained for a model writes nonsense, and no error says so.
+    room = getattr(model.config, "max_position_embeddings", None)
+    longest = max(map(len, ids), default=0) + new_tokens
+    if room and longest > room:
+        raise ValueError(
+            f"프롬프트와 답이 모두 {longest:,}토큰인데 모델의 자리는 {room:,}토큰입니다. "
+            "문서나 예시를 줄이거나 max_new_tokens를 낮춰 주세요."
+        )
+    return ids
+
+
+def cut_batches(order: Sequence[str], lengths: Sequence[int], batch_tokens: int) -> list[list[str]]:
     """``order`` cut where rows × ``lengths`` (tokens of prompt and answer, falling) would exceed ``batch_tokens``; at
     least one row a batch. The longest row is the first: it is what the others are padded to."""
     batches: list[list[str]] = []

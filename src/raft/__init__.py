@@ -10,6 +10,7 @@ from src.raft.answers import (
     answer_cores,
     format_answer,
     is_abstention,
+    says_yes,
     strip_answer_form,
 )
 from src.raft.claims import answerability_pairs, as_record, nli_pairs, pair_messages

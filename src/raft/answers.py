@@ -97,6 +97,18 @@ def is_abstention(text: str) -> bool:
     return not before and not after
 
 
+_YES_NO = re.compile(r"\W*(네|예|아니[요오])(?![가-힣])")
+
+
+def says_yes(text: str) -> bool | None:
+    """True for an answer that begins with 네 or 예, False for 아니요, None where it is neither and cannot be read. Of
+    several lines the last may say it, after the thinking."""
+    for line in (text, *text.strip().splitlines()[-1:]):
+        if found := _YES_NO.match(line):
+            return found[1] in ("네", "예")
+    return None
+
+
 def answer_cores(answer: str) -> list[str]:
     """The sentences of an answer without form, copula and final punctuation: ``310W입니다.`` -> ``["310W"]``."""
     cores = (_COPULA.sub("", sentence) for sentence in split_sentences(strip_answer_form(answer)))

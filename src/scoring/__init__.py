@@ -13,6 +13,7 @@ from src.scoring.bleu import (
     compute_chrf,
     signatures,
 )
+from src.scoring.calibration import calibrate, label_probabilities
 from src.scoring.classification import compute_classification, confusion_table, f1_counts, f1_from_counts
 from src.scoring.correctness import (
     answer_contained,

@@ -137,6 +137,7 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("05", r"gradio>=([\d.]+),<(\d)", of("src/classroom/chat.py", r"gradio>=([\d.]+),<(\d)")),
     ("10", r"(네) 가지를 같은", listed("10", "네 가지를 같은")),
     ("05", r"(여섯) 항목", lambda: len(set(re.findall(r'"(\d)\. ', source("src/experiments/checklist.py"))))),
+    ("11", r"(다섯) (?:번|배)", lambda: of("11", r"plain \* (\d)")()[0] + 1),
 ]
 # Numbers that are not ours: the page, the phrase, and who says so in the same paragraph ("": an example, arithmetic or advice).
 GIVEN: list[tuple[str, str, str]] = [

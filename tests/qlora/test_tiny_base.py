@@ -7,10 +7,12 @@ import re
 from random import Random
 
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from data.build import base_model, corpus, language
 from src.data.splitting import pick, split_by_group
 from src.generation.generate import generate_answers
+from src.generation.likelihood import score_continuations
 from src.profiles import PROFILES, ROOT
 from src.qlora.configs import build_bnb_config
 from src.qlora.loading import load_base_model, load_tokenizer
@@ -79,6 +81,16 @@ def test_training_text_is_what_the_chat_template_gives(tiny_tokenizer):
 def test_it_reads_and_survives_quantization(exact):
     assert exact["bf16"] >= 0.8
     assert exact["nf4"] >= exact["bf16"] - 0.03
+
+
+def test_it_tells_by_its_logits_whether_the_documents_hold_the_answer(models, tiny_tokenizer):
+    """What notebook 11 asks it without any training, on products it has never met."""
+    rng, stage = Random(11), base_model.Stage(0, (3, 5), 1, 1, answerable_share=1.0)
+    asked = [base_model.make_conversation(rng, stage) for _ in range(120)]
+    words = [base_model.STATED, base_model.NOT_STATED]
+    scores = score_continuations(models["nf4"], tiny_tokenizer, [c[:2] for c in asked], words)
+    stated = [c[2]["content"] == base_model.STATED for c in asked]
+    assert roc_auc_score(stated, scores[:, 0] - scores[:, 1]) >= 0.9
 
 
 def test_card_tells_what_is_measured(exact):

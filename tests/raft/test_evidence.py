@@ -15,6 +15,7 @@ from src.raft.answers import (
     format_answer,
     is_abstention,
     reasoning,
+    says_yes,
     strip_answer_form,
 )
 from src.raft.evidence import find_core, find_evidence, holds_answer, letters, trim_around
@@ -297,3 +298,21 @@ def test_reasoning_quotes_word_for_word():
     )
     assert reasoning([], 1) is None
     assert reasoning([f"표시는 {QUOTE_END}입니다."], 1) is None  # could not be read back
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("네, 나옵니다.", True),
+        ('"예"', True),
+        ("아니요, 나오지 않습니다.", False),
+        ("아니오.", False),
+        ("문서 1에는 없습니다.\n문서 2에 있습니다.\n네, 나옵니다.", True),
+        ("네모난 물통입니다.", None),
+        ("예약 버튼을 3번 누릅니다.", None),
+        ("310W", None),
+        ("", None),
+    ],
+)
+def test_yes_no_or_unreadable(text, said):
+    assert says_yes(text) is said

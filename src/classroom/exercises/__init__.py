@@ -12,5 +12,6 @@ from src.classroom.exercises import (  # each registers its own
     evaluation,
     fine_tuning,
     prerequisites,
+    prompts_and_logits,
 )
 from src.classroom.exercises.registry import EXERCISES, NUMERIC, as_number, check, hint_for
