@@ -136,11 +136,13 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("05", r"(다섯) 단계가", lambda: len(re.findall(r"(?m)^## \d단계\. (?!고장)", prose("03")))),
     ("05", r"gradio>=([\d.]+),<(\d)", of("src/classroom/chat.py", r"gradio>=([\d.]+),<(\d)")),
     ("10", r"(네) 가지를 같은", listed("10", "네 가지를 같은")),
-    ("05", r"(여섯) 항목", lambda: len(set(re.findall(r'"(\d)\. ', source("src/experiments/checklist.py"))))),
+    ("projects", r"(네) 가지 프로젝트", lambda: len(re.findall(r"(?m)^## ", prose("projects")))),
+    ("05 slides", r"(여섯) 항목", lambda: len(set(re.findall(r'"(\d)\. ', source("src/experiments/checklist.py"))))),
 ]
 # Numbers that are not ours: the page, the phrase, and who says so in the same paragraph ("": an example, arithmetic or advice).
 GIVEN: list[tuple[str, str, str]] = [
     ("troubleshooting", "2–5배", "슬라이드"),
+    ("slides", "왜 4bit 양자화를", "슬라이드"),
     ("serving", "서른 명", ""),
     ("serving", "96GiB, 코어는 16개쯤을 권하고", ""),
     ("instructor", "데이터가 100건뿐", ""),
