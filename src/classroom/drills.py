@@ -196,8 +196,8 @@ def out_of_memory() -> Drill:
 
 def unclipped() -> Drill:
     """SGD's step is as long as the gradient, so that one steep batch throws it far; AdamW divides by the usual size."""
-    few = healthy_rows().select(range(24))
-    options = {"optim": "sgd", "learning_rate": 1.0, "logging_steps": 1}
+    few, asked = healthy_rows().select(range(24)), healthy_rows("validation").select(range(4))
+    options = {"validation": asked, "optim": "sgd", "learning_rate": 1.0, "logging_steps": 1}
     broken, mended = (attempt(few, max_grad_norm=limit, **options) for limit in (0.0, 1.0))
     return Drill(
         "기울기 자르기를 끔(SGD)",
