@@ -194,6 +194,20 @@ def out_of_memory() -> Drill:
     )
 
 
+def unclipped() -> Drill:
+    """SGD's step is as long as the gradient, so that one steep batch throws it far; AdamW divides by the usual size."""
+    few, asked = healthy_rows().select(range(24)), healthy_rows("validation").select(range(4))
+    options = {"validation": asked, "optim": "sgd", "learning_rate": 1.0, "logging_steps": 1}
+    broken, mended = (attempt(few, max_grad_norm=limit, **options) for limit in (0.0, 1.0))
+    return Drill(
+        "기울기 자르기를 끔(SGD)",
+        "diagnose_history",
+        (broken, mended),
+        {"학습 손실의 최고": lambda a: f"{a.history['loss'].max():.2f}", "학습 손실의 끝": last_loss},
+        "자르기를 다시 켭니다(max_grad_norm=1.0, Trainer의 기본값).",
+    )
+
+
 DRILLS: dict[str, Callable[[], Drill]] = {
     "pad-eos": pad_eos,
     "full-text": full_text,
@@ -203,4 +217,5 @@ DRILLS: dict[str, Callable[[], Drill]] = {
     "overfitting": overfitting,
     "targets": unmatched_targets,
     "memory": out_of_memory,
+    "clipping": unclipped,
 }

@@ -2,8 +2,8 @@
 
 The committed notebooks are the source: exercises are empty cells, solutions and answers to discussion questions are
 folded, and ``<!-- 강사: … -->`` holds what only an instructor reads. The learner's edition loses solutions and notes; the
-instructor's has the solutions filled in and open, and the notes in sight. Code that is not an exercise is the same
-in all three.
+instructor's has the solutions filled in and open, and the notes in sight. A fold that answers nothing
+(``<details class="more">``: further reading) stays in all three, and so does code that is not an exercise.
 """
 
 import re

@@ -84,7 +84,12 @@ eval_loss = partial(last_loss, column="eval_loss")
 
 
 def attempt(
-    rows: Any = None, validation: Any = None, targets: Any = None, never_stops: bool = False, **changes: Any
+    rows: Any = None,
+    validation: Any = None,
+    targets: Any = None,
+    never_stops: bool = False,
+    max_grad_norm: float = 1.0,  # Trainer's own; 0: gradients are not clipped
+    **changes: Any,
 ) -> Attempt:
     """Train ``PRACTICE`` with ``changes`` on ``rows`` (default: healthy ones); an error of ours ends up in it."""
     from src.qlora.configs import build_lora_config
@@ -99,6 +104,7 @@ def attempt(
     with quiet() as folder:
         try:
             trainer = short_trainer(folder, result.rows, validation, profile, config)
+            trainer.args.max_grad_norm = max_grad_norm
             if never_stops:
                 trainer.model.get_output_embeddings().register_forward_hook(_lower_eos)
             trainer.train()

@@ -7,9 +7,11 @@ from src.qlora.adapters import (
     adapter_parity,
     attach_adapter,
     load_adapter,
+    load_merged,
     logit_difference,
     logits_of,
     merge_adapter,
+    save_merged,
     trainable_parameters,
 )
 from src.qlora.configs import build_bnb_config, build_lora_config

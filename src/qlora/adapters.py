@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from src.profiles import Profile
 from src.qlora.configs import build_bnb_config, build_lora_config, sharded
-from src.qlora.loading import free_memory, load_base_model
-from src.qlora.memory import GIB, PHASES, estimate_vram
+from src.qlora.loading import LOCAL, free_memory, load_base_model, load_tokenizer
+from src.qlora.memory import GIB, estimate_vram
 from src.qlora.registry import model_shape, model_spec
 
 if TYPE_CHECKING:
@@ -116,22 +116,46 @@ def adapter_parity(
     return pd.DataFrame(rows | {"quantization": quantization, "merge_4bit": warned}).T
 
 
+def save_merged(profile: Profile, adapter_dir: str | Path, folder: str | Path) -> None:
+    """The adapter merged into the base without quantization, in ``folder``: an ordinary model and its tokenizer, which
+    needs neither PEFT nor the base. ``load_merged`` reads it."""
+    merged = merge_adapter(load_base_model(profile, on_cpu=_on_cpu(profile, 1)), adapter_dir)
+    merged.save_pretrained(folder, max_shard_size="2GB")  # a shard at a time goes through RAM
+    load_tokenizer(profile).save_pretrained(folder)
+
+
+def load_merged(profile: Profile, folder: str | Path) -> PreTrainedModel:
+    """A merged model from where ``save_merged`` left it, in the profile's ``compute_dtype``: on the GPU where that has
+    room for it, else on the CPU."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    on_cpu = _on_cpu(profile, profile.max_seq_length)
+    options = {"dtype": getattr(torch, profile.compute_dtype), "device_map": {"": "cpu" if on_cpu else 0}}
+    return AutoModelForCausalLM.from_pretrained(str(folder), **LOCAL, **options).eval()
+
+
 def _full_base(profile: Profile, input_ids: torch.Tensor) -> PreTrainedModel:
     """The base without quantization, for a comparison: on the card where that has room for it, else on the CPU."""
+    model = load_base_model(profile, on_cpu=_on_cpu(profile, input_ids.shape[1]))
+    return model.float() if model_shape(model_spec(profile)).parameters < 2e9 else model
+
+
+def _on_cpu(profile: Profile, length: int) -> bool:
+    """Whether the model without quantization must be computed on the CPU; where a card is too small, it is said."""
     import torch
 
-    on_cpu = not torch.cuda.is_available()
-    if not on_cpu:
-        free_memory()
-        need = estimate_vram(profile, "parity", seq_length=input_ids.shape[1])
-        free = torch.cuda.mem_get_info()[0] / GIB
-        if on_cpu := need["total"] > free:
-            print(
-                f"{PHASES['parity']}에는 약 {need['total']:.1f} GiB가 드는데 GPU에 {free:.1f} GiB가 비어 있어, "
-                "이 비교만 CPU에서 계산합니다(몇 분 걸립니다)."
-            )
-    model = load_base_model(profile, on_cpu=on_cpu)
-    return model.float() if model_shape(model_spec(profile)).parameters < 2e9 else model
+    if not torch.cuda.is_available():
+        return True
+    free_memory()
+    need = estimate_vram(profile, "parity", seq_length=length)["total"]
+    free = torch.cuda.mem_get_info()[0] / GIB
+    if need > free:
+        print(
+            f"16비트 모델에는 약 {need:.1f} GiB가 드는데 GPU에 {free:.1f} GiB가 비어 있어, "
+            "이것만 CPU에서 계산합니다(몇 분 걸립니다)."
+        )
+    return need > free
 
 
 def logits_of(model: PreTrainedModel | PeftModel, input_ids: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from src.classroom.editions import FOLDED, make_edition
+from src.classroom.editions import EDITIONS, FOLDED, make_edition
 from src.classroom.run import ELECTIVES, NOTEBOOKS
 from src.classroom.slides import slides_of, write_slides
 
@@ -61,6 +61,12 @@ def test_notes_and_discussions():
     assert prose(source) == text  # the source stays as it is
     with pytest.raises(ValueError, match="learner"):
         make_edition(source, "teacher")
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_further_reading_stays(edition):
+    text = '더 있습니다.\n\n<details class="more"><summary>더 읽기: 값</summary>\n\n글입니다.\n\n</details>'
+    assert prose(make_edition(new_notebook(cells=[new_markdown_cell(text)]), edition)) == text
 
 
 def test_slides_start_at_headings_and_run_nothing(tmp_path):

@@ -23,7 +23,7 @@ from src.qlora.registry import MODELS
 OFFERED = dict(MODELS)  # before another test registers a model of its own
 
 DOCS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
-OURS = ["faq.md", "glossary.md", "instructor.md", "troubleshooting.md"]
+OURS = ["faq.md", "glossary.md", "instructor.md", "projects.md", "slides.md", "troubleshooting.md"]
 CELLS = {path.stem: nbformat.read(path, as_version=4).cells for path in NOTEBOOKS}
 EXTRA = {path.stem: nbformat.read(path, as_version=4).cells for path in ELECTIVES}
 BY_NUMBER = {re.split(r"[_-]", name)[0]: name for name in [*CELLS, *EXTRA]}
@@ -54,7 +54,8 @@ def test_python_names_exist(page):
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     settings = {field.name for field in fields(Profile)}
     # What a learner types or reads that is nobody's function: libraries' names and the notebooks' variables.
-    others = {"pad_token = eos_token", "my_answer", "my_name", "koreanize_matplotlib"}
+    others = {"pad_token = eos_token", "my_answer", "my_name", "my_file", "group_id", "koreanize_matplotlib"}
+    others |= {"from_pretrained", "device_map", "trust_remote_code", "o_proj"}
     for name in set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", DOCS[page])) - others - settings:
         assert re.search(rf"^\s*def {name}\(", source, flags=re.MULTILINE), name
     for variable in re.findall(r"`(WORKSHOP_[A-Z]+)", DOCS[page]):

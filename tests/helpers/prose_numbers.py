@@ -16,7 +16,7 @@ from src.profiles import PROFILES, ROOT
 from src.qlora import memory
 from src.qlora.registry import MODELS, model_shape
 
-DOCS = ("faq", "glossary", "instructor", "troubleshooting", "multi_gpu", "serving")
+DOCS = ("faq", "glossary", "instructor", "projects", "slides", "troubleshooting", "multi_gpu", "serving")
 FILES = {"README": ROOT / "README.md", "data": ROOT / "data" / "README.md"}
 FILES |= {name: ROOT / "docs" / f"{name}.md" for name in DOCS}
 FILES |= {name: ROOT / "data" / "tiny" / name / "README.md" for name in ("base", "embedder")}
@@ -39,16 +39,16 @@ BLOCKS = (
     r"(?m:^)[^\n]*(?:잰 곳|시험한 버전): [^\n]*",  # a measurement's own record
     r"(?m:^)#+ (?:실습|9\. 마무리 퀴즈).*?(?=\n\n\0|\n#|\Z)",  # src/classroom/exercises knows the answers
     r"<details><summary>정답 보기.*?</details>",
-    r"\]\([^)\n]*\)",
+    r"\]\([^)\n]*\)|\]\[[^\]\n]*\]|(?m:^)\[[^\]\n]+\]: [^\n]*",  # where a link leads
 )
 ASIDE = (
     r"\0\d+\0|`(?![^`\n]*[a-z>]=\d)[^`\n]*`",  # but a setting in code is a setting
     r"\"[^\"\n]*\"|'[^'\n]*'",  # somebody's words, or an example
-    r"(?m:^)#+ \d+(?:\.\d+)*(?:\.|단계\.)? |(?m:^)\d\. ",  # a heading's or a list's own number
+    r"(?m:^)#+ \d+(?:\.\d+)*(?:\.|단계\.)? |(?m:^)\d\. |(?m:^)\| \d+ (?=\|)",  # a heading's or a list's own number
     r"(?<!\d)0[0-5](?:\.01)?(?!\d)|(?<!\d)[12]\d번 노트북|노트북 [12]\d(?!\d)|FROM=10|(?m:^)\| (?:1\d|20)(?= \|)",  # notebooks
     r"\d+(?:\.\d+)?(?:[–-]\d+(?:\.\d+)?)?(?:절|단계|장(?=[의이에]))|\d\.\d(?=에서|처럼)|(?:실습|토론|질문) \d",
     r"arXiv \d{4}\.\d{5}|§\d(?:\.\d)*|\((?:[A-Z]\w+ )?(?:19|20)\d\d\)",
-    r"(?:rtx|RTX )4090|\bt4\b|EXAONE[ -]\d\.[\dx](?: · \d\.\d|-[\d.]+B)?|Kanana \d\.\d|Qwen\d|KorQuAD 1\.0|-e5-",
+    r"(?:rtx|RTX )4090|\b[tT]4(?!\d)|EXAONE[ -]\d\.[\dx](?: · \d\.\d|-[\d.]+B)?|Kanana \d\.\d|Qwen\d|KorQuAD 1\.0|-e5-",
     r"Apache-2\.0|CC BY(?:-ND|-SA)? \d\.\d|License (?:Agreement )?\d\.\d|OFL \d\.\d",
     r"(?:ROUGE|BLEU)-\d|chrF2|\bF1|BM25|\bp95|(?i:nf4)|FP4|INT4|NormalFloat4|\b4-bit|(?<![\d.])(?:4|8|16|32)비트",
     r"\b(?:bf|fp)(?:16|32)|AVX512-BF16|(?i:utf-8|cp949)|U\+[0-9A-F]{4}|MurmurHash3|WSL2",

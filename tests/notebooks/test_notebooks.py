@@ -62,15 +62,16 @@ def test_it_says_so_when_the_documents_do_not_answer(metrics):
 
 # --- The drills of notebook 03 ---------------------------------------------------------------------------------------
 
-FAULTS = {
-    "pad-eos": "EOS가 라벨에 없어",
-    "full-text": "질문과 문맥까지 모두 학습",
-    "template": "프롬프트가 레코드의 것과 다릅니다",
-    "rate-high": "튀어 올랐습니다",
-    "rate-low": "거의 내려가지 않았습니다",
-    "overfitting": "과적합입니다",
-    "targets": "LoRA 대상 out_proj에 맞는 층이",
-    "memory": "메모리가 모자라 학습을 멈췄습니다",
+FAULTS = {  # a drill's title, and what our tools must say of it
+    "pad-eos": ("pad_token = eos_token", "EOS가 라벨에 없어"),
+    "full-text": ("전체 글에 손실", "질문과 문맥까지 모두 학습"),
+    "template": ("틀린 채팅 템플릿", "프롬프트가 레코드의 것과 다릅니다"),
+    "rate-high": ("학습률 × 100", "튀어 올랐습니다"),
+    "rate-low": ("학습률 ÷ 100", "거의 내려가지 않았습니다"),
+    "overfitting": ("과적합", "과적합입니다"),
+    "targets": ("없는 층에 LoRA", "LoRA 대상 out_proj에 맞는 층이"),
+    "memory": ("메모리 부족", "메모리가 모자라 학습을 멈췄습니다"),
+    "clipping": ("기울기 자르기를 끔(SGD)", "튀어 올랐습니다"),
 }
 
 
@@ -88,12 +89,12 @@ def test_the_tools_find_nothing_in_the_healthy_run(said):
 
 @pytest.mark.parametrize("name", DRILLS)
 def test_a_drill_is_found_and_mended(said, name):
-    drills = [text for text in said.split("■ ")[1:] if FAULTS[name] in text]
-    assert len(drills) == 1  # and none of the others finds this fault
-    symptoms = re.findall(r"(?m)^  증상   .*: 고장 (.*) → 고친 뒤 (.*)$", drills[0])
+    title, fault = FAULTS[name]
+    (drill,) = (text for text in said.split("■ ")[1:] if text.startswith(f"{title}\n"))
+    symptoms = re.findall(r"(?m)^  증상   .*: 고장 (.*) → 고친 뒤 (.*)$", drill)
     assert symptoms and all(broken != mended for broken, mended in symptoms)
-    found, left = re.search(r"(?ms)^  찾기   .*?\n(.*)^  고치기 .*?^  다시   (.*?)$", drills[0]).groups()
-    assert FAULTS[name] in found
+    found, left = re.search(r"(?ms)^  찾기   .*?\n(.*)^  고치기 .*?^  다시   (.*?)$", drill).groups()
+    assert fault in found
     assert left == "같은 도구가 아무것도 찾지 못했습니다."
 
 

@@ -43,6 +43,7 @@ from src.classroom.drills import DRILLS
 from src.classroom.run import ELECTIVES, NOTEBOOKS
 from src.data import similarity
 from src.evaluation import resampling, results
+from src.experiments.checklist import RECOMMENDED_ROWS
 from src.experiments.golden_only import golden_only_profile
 from src.profiles import ROOT
 from src.qlora import adapters as qlora
@@ -59,6 +60,8 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("README", r"약 (\d+)백만 파라미터|약 (\d+)GB를 내려받", "docs/test_prose.py::test_readme_numbers"),
     ("README", r"(\d+) M-parameter", lambda: SHAPE.parameters / 1e6),
     ("faq", r"r=(\d+), alpha=(\d+)|연산 능력 (\d\.\d)", "docs/test_docs.py::test_numbers_that_state_a_setting"),
+    ("faq", r"적어도 (\d+)건을 권하고", lambda: RECOMMENDED_ROWS),
+    ("faq", r"(네) 가지를 조심하세요", listed("faq", "네 가지를 조심하세요.\n\n")),
     ("glossary", r"이 워크숍에서는 (\d+)%", lambda: 100 * resampling.LEVEL),
     ("instructor", r"(09):(00)부터 (18):(00)|빼면 (\d+)분", "docs/test_docs.py::test_the_run_sheet_fills_the_day_and_has_time_for_every_notebook"),
     ("troubleshooting", r"(\d+)분의 1로 줄이고", of("src/training/diagnosis.py", r"큽니다\. (\d+)분의 1로")),
@@ -106,6 +109,10 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("00", r"하나 \| P × \d바이트 \| L × (\d)바이트 \| L × (\d)바이트", lambda: bytes_of("gradients")),
     ("00", r"P × \((\d) \+ (\d) \+ (\d)\)바이트", of("00", r'"optimizer": (\d) \+ (\d) \+ (\d)')),
     ("00", r"L × (\d)바이트\(8비트 Adam", lambda: bytes_of("optimizer")),
+    ("00 slides", r"(\d), (\d), (\d)비트(?:로|를)", of("00", *(rf'"{n}비트\([^)]+\)": \((\d)' for n in (2, 4, 8)))),
+    ("00", r"(\d)비트보다 정확|(?:씁니다\. |여기의 )(\d)비트는", of("00", r'"2비트\([^)]+\)": \((\d)')),
+    ("00", r"대개 8이나 16 \| (\d+) \|", lambda: BIG.lora_r),
+    ("00", r"큰 프로파일은 (0\.\d+)", lambda: BIG.lora_dropout),
     ("00", r"(네) 갈래", lambda: len(re.findall(r'(?m)^    ".*": \(.*\),$', source("00").split("methods = {")[1].split("}")[0]))),
     ("00", r"(\d+)%(?: 절약이|인가)", lambda: 100 * (1 - 4 / 16)),
     ("00 03", r"어텐션\(attention\)의 (네) 층", lambda: re.search(r"attention, mlp = \[(.*?)\]", source("00"))[1].count("_proj")),
@@ -124,7 +131,8 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("03", r"BLEU\((\d)–(\d+),", bleu_ends),
     ("03", r"레코드를 (\d)배, (\d)배, (\d+)배로", lambda: ratios("03", r"counts = \[(\d+), (\d+), (\d+)\]")),
     ("03", r"warmup_(?:ratio|steps)=(0\.\d+)", lambda: BIG.warmup_ratio),
-    ("03", r"(여덟) 가지", lambda: len(DRILLS)),
+    ("03", r"큰 프로파일에서 (\d+)스텝", lambda: BIG.eval_steps),
+    ("03", r"(아홉) 가지", lambda: len(DRILLS)),
     ("03", r"학습률 × (\d+)과 ÷ (\d+)", of("src/classroom/drills.py", r"_rate\((\d+),", r"_rate\(1 / (\d+),")),
     ("04", r"(스무) 번에 한 번", lambda: 1 / (1 - resampling.LEVEL)),
     ("04", r"토큰 (네) 개|토큰이 (네) 개|(\d)-gram이", ngram_order),
@@ -136,23 +144,33 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("05", r"(다섯) 단계가", lambda: len(re.findall(r"(?m)^## \d단계\. (?!고장)", prose("03")))),
     ("05", r"gradio>=([\d.]+),<(\d)", of("src/classroom/chat.py", r"gradio>=([\d.]+),<(\d)")),
     ("10", r"(네) 가지를 같은", listed("10", "네 가지를 같은")),
-    ("05", r"(여섯) 항목", lambda: len(set(re.findall(r'"(\d)\. ', source("src/experiments/checklist.py"))))),
     ("11", r"(다섯) (?:번|배)", lambda: of("11", r"plain \* (\d)")()[0] + 1),
+    ("projects", r"(네) 가지 프로젝트", lambda: len(re.findall(r"(?m)^## ", prose("projects")))),
+    ("05 slides", r"(여섯) 항목", lambda: len(set(re.findall(r'"(\d)\. ', source("src/experiments/checklist.py"))))),
 ]
 # Numbers that are not ours: the page, the phrase, and who says so in the same paragraph ("": an example, arithmetic or advice).
 GIVEN: list[tuple[str, str, str]] = [
     ("troubleshooting", "2–5배", "슬라이드"),
+    ("slides", "왜 4bit 양자화를", "슬라이드"),
+    ("faq", "32~64로", "슬라이드"),
     ("serving", "서른 명", ""),
     ("serving", "96GiB, 코어는 16개쯤을 권하고", ""),
     ("instructor", "데이터가 100건뿐", ""),
     ("05", "데이터가 100건뿐", ""),
     ("05", "100건으로는", ""),
     ("00", "99%대로", "QLoRA 논문"),
+    ("00", "4에서 64 사이, 대개 8이나 16", "슬라이드"),
+    ("00", "0.05, 데이터가 적으면 0.1", "슬라이드"),
     ("01", "방해 문서 네 개를 기본으로", "RAFT 논문"),
     ("02", "행이 두 배일 때 일은 네 배", ""),
     ("02", "크기는 네 배가", ""),
+    ("01", "80:20이나 90:10", "슬라이드"),
+    ("03", "0.1쯤", "슬라이드"),
+    ("03", "3~5 에폭", "슬라이드"),
+    ("03", "500스텝", "슬라이드"),
     ("03", "warmup_steps=100", "슬라이드"),
     ("03", "temperature=0.7", "슬라이드"),
+    ("04", "BLEU가 30을 넘으면 양호, 50을 넘으면 우수", "슬라이드"),
     ("04", "질문이 네 배가 되어야 폭이 절반", ""),
     ("04", "Spearman × 100", "인용"),
     ("04", "논문은 7B 모델", "논문"),

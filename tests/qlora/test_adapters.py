@@ -13,9 +13,11 @@ from src.qlora.adapters import (
     adapter_parity,
     attach_adapter,
     load_adapter,
+    load_merged,
     logit_difference,
     logits_of,
     merge_adapter,
+    save_merged,
     trainable_parameters,
 )
 from src.qlora.configs import build_bnb_config, build_lora_config
@@ -118,6 +120,17 @@ def test_merge_equals_adapter_on_a_16_bit_base(tiny_profile, tmp_path):
     merged = merge_adapter(load_base_model(tiny_profile).float(), tmp_path)
     assert not hasattr(merged, "peft_config")
     torch.testing.assert_close(logits(merged), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_merged_folder_is_an_ordinary_model(tiny_profile, tmp_path):
+    model = randomize(attach_adapter(load_base_model(tiny_profile), tiny_profile))
+    model.save_pretrained(tmp_path / "adapter")
+    save_merged(tiny_profile, tmp_path / "adapter", tmp_path / "merged")
+    again = load_merged(tiny_profile, tmp_path / "merged")
+    assert not hasattr(again, "peft_config") and not list((tmp_path / "merged").glob("adapter*"))
+    expected = merge_adapter(load_base_model(tiny_profile), tmp_path / "adapter")
+    assert torch.equal(logits(again), logits(expected)) and again.dtype == expected.dtype
+    assert (tmp_path / "merged" / "chat_template.jinja").exists()
 
 
 def test_merge_into_4_bit_is_refused(nf4_base, tmp_path):

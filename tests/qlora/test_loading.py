@@ -425,6 +425,24 @@ def test_exaone3_saved_again_is_an_ordinary_llama_folder(exaone3, tmp_path):
     assert torch.equal(logits(again), logits(model))
 
 
+def test_exaone3_merged_is_an_ordinary_llama_folder(exaone3, random_base_dir, tmp_path):
+    from src.qlora.adapters import attach_adapter, load_merged, merge_adapter, save_merged
+
+    profile, _ = exaone3()
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (tmp_path / name).write_bytes((random_base_dir / name).read_bytes())
+    model = attach_adapter(load_base_model(profile), profile)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    model.save_pretrained(tmp_path / "adapter")
+    save_merged(profile, tmp_path / "adapter", tmp_path / "merged")
+    merged = load_merged(profile, tmp_path / "merged")
+    expected = logits(merge_adapter(load_base_model(profile), tmp_path / "adapter"))
+    assert torch.equal(logits(merged), expected)
+    assert not torch.equal(expected, logits(load_base_model(profile)))
+
+
 def test_exaone3_takes_the_adapters_of_the_registry(exaone3):
     from src.qlora.adapters import attach_adapter
     from src.qlora.configs import build_bnb_config

@@ -18,7 +18,7 @@ from src.classroom.preflight.hub import missing_gb
 from src.classroom.preflight.lines import GIB, Line, judge, problem
 from src.hub.cache import GB, hub_cache
 from src.profiles import ROOT, Profile
-from src.qlora.registry import model_spec
+from src.qlora.registry import model_shape, model_spec
 
 OUTPUT_GB = 1.0  # what a day leaves under outputs/: checkpoints, pages, logs
 RAM_GIB = {True: 4.0, False: 16.0}  # the tiny model; a sharded hub model on its way to the GPU
@@ -92,6 +92,11 @@ def check_memory(profile: Profile) -> Iterator[Line]:
     yield judge("RAM", total < need, told, f"{total:.1f} GiB", status="warning")
 
 
+def output_gb(profile: Profile) -> float:
+    """GB of what the day leaves, and of the merged model that notebook 03 saves in 16 bit and removes again."""
+    return OUTPUT_GB + 2 * model_shape(model_spec(profile)).parameters / GB
+
+
 def check_disk(profile: Profile) -> Iterator[Line]:
     folder = profile.output_dir
     try:
@@ -101,7 +106,7 @@ def check_disk(profile: Profile) -> Iterator[Line]:
         yield Line("결과 폴더", "ok", f"{folder}에 쓸 수 있습니다.")
     except OSError as error:
         yield problem("결과 폴더", f"{folder}에 쓸 수 없습니다({error.strerror or error}).")
-    needs = {folder: OUTPUT_GB}
+    needs = {folder: output_gb(profile)}
     if missing := missing_gb(profile):
         needs[hub_cache()] = missing
     disks: dict[int, tuple[Path, float]] = {}  # one line a disk, however many folders lie on it
