@@ -30,6 +30,7 @@ PAGES = (
     ("rating/page-*.html", "사람의 평가", "어느 답이 나은지 사람에게 묻는 페이지"),
     ("model_card.html", "모델 카드", "어댑터를 무엇으로 만들었고 어디까지 쓸 수 있는지"),
     ("slides/*.html", "슬라이드", "노트북으로 만든 수업 자료(make slides)"),
+    ("custom/checklist.html", "내보내기 전 체크리스트", "인쇄해서 채우고 서명하는 한 장"),
     ("experiments.csv", "실험 기록", "스프레드시트로 여는 표"),
     ("run.json", "실행 기록", "노트북과 셀의 시간"),
 )
@@ -105,6 +106,8 @@ def _experiments(path: Path) -> list[dict[str, str]]:
             "에폭": str(row.get("training", {}).get("epochs", "")),
             "ROUGE-L": f"{score:.3f}" if (score := row.get("metrics", {}).get("rougeL")) is not None else "–",
             "비고": str(row.get("remark") or ""),
+            "관찰": str(row.get("observation") or ""),
+            "다음 실험": str(row.get("next") or ""),
         }
         for row in reversed(rows)
     ]

@@ -47,6 +47,7 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
         "comparison.html",
         "artifacts/quality_report.html",
         "rating/page-s1.html",
+        "custom/checklist.html",
         "html/00-first.html",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
         f"---\nlicense: x\n---\n# 카드\n\n{ATTACK}", "utf-8"
     )
     rows = [
-        {"date": "2026-11-21T18:00", "remark": ATTACK, "metrics": {"rougeL": 0.5}},
+        {"date": "2026-11-21T18:00", "remark": ATTACK, "next": "에폭을 줄입니다", "metrics": {"rougeL": 0.5}},
         {"date": "2026-11-22T09:00"},
     ]
     lines = [*map(json.dumps, rows), '{"torn']
@@ -67,6 +68,7 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
     assert ATTACK not in page and "<script" not in page
     assert {*links(page)} == {
         "comparison.html", "artifacts/quality_report.html", "rating/page-s1.html", "html/00-first.html", "model_card.html",
+        "custom/checklist.html",
     }  # fmt: skip
     assert (
         dead_links(tmp_path, tmp_path / "index.html")
@@ -75,7 +77,7 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
     )
     assert ATTACK not in (tmp_path / "model_card.html").read_text(encoding="utf-8")
     site = tmp_path / "site"
-    assert collect(tmp_path, site) == 6
+    assert collect(tmp_path, site) == 7
     assert dead_links(site, site / "index.html") == dead_links(site, site / "model_card.html") == []
 
 
