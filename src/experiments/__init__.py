@@ -4,6 +4,7 @@ In: a file of one's own, or variants of a recipe. Out: prepared data with a chec
 settled before an adapter is shipped: the last checklist, its bill, what users' thumbs may teach.
 """
 
+from src.experiments.augmentation import augmented_records, renumbered
 from src.experiments.checklist import checklist
 from src.experiments.cost import Bill
 from src.experiments.feedback import Feedback, take_feedback
