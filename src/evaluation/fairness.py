@@ -83,9 +83,8 @@ class Look:
     interval: tuple[float, float]  # 95 %, of the share changed
     right: tuple[int, int]  # right answers before and after the exchange
     p_side: float  # one side gets the right answer as rarely by chance
-    p_control: float | None = (
-        None  # as many changed answers by chance as the control has; None: the control itself
-    )
+    # By chance as many more changed answers than the control has; None for the control itself.
+    p_control: float | None = None
 
 
 def look_at_exchanges(

@@ -23,6 +23,7 @@ from src.scoring.metrics import METRICS
 from src.templates import write_page
 
 ASKED = "✏️"  # beside OK, WARNING and ERROR: a person has to write it
+SIGNS = {OK: "됨", WARNING: "알고 가기", ERROR: "먼저 고치기", ASKED: "사람이 적기"}  # paper has no emoji
 OUTPUT_GB = 1.0  # what a run leaves: checkpoints, events, pages
 USUAL_RATES, USUAL_RANKS = (
     (1e-5, 5e-3),
@@ -34,7 +35,7 @@ QUESTIONS = {
     "versions": ("버전 관리", "어댑터, 데이터, 코드를 어디에 두고 어떻게 되돌리나요?"),
     "api": ("추론 API", "누가 어떻게 묻고, 얼마나 기다리며, 답하지 못하면 무엇을 보여 주나요?"),
     "monitoring": ("모니터링", "무엇을 얼마나 자주 보고, 경보가 울리면 누가 무엇을 하나요?"),
-    "feedback": ("피드백 수집", "👍👎를 어디에 모으고, 누가 확인해 레코드로 만드나요?"),
+    "feedback": ("피드백 수집", "사용자의 평가를 어디에 모으고, 누가 확인해 레코드로 만드나요?"),
 }
 
 
@@ -179,7 +180,11 @@ def _saved(run: Run) -> list[Check]:
     spec = model_spec(run.profile)
     return [
         _point("저장", f"어댑터 {size}", error="" if weights.is_file() else "저장한 어댑터가 없습니다."),
-        _point("모델 카드", "점수가 있음" if carded else "점수가 없음", error="" if carded else "save_card"),
+        _point(
+            "모델 카드",
+            "점수가 있음" if carded else "점수가 없음",
+            error="" if carded else "save_card로 점수를 적어 주세요.",
+        ),
         _point(
             "베이스의 라이선스",
             spec.licence,
@@ -230,6 +235,6 @@ def open_points(groups: Mapping[str, Sequence[Check]]) -> dict[str, int]:
 
 def write_checklist(path: str | Path, groups: Mapping[str, Sequence[Check]], *, title: str) -> Path:
     """One page to print and sign, with room to write where something was asked."""
-    counts = open_points(groups)
-    signs: dict[str, Any] = {"ok": OK, "asked": ASKED}
-    return write_page(path, "checklist.html.j2", title=title, groups=groups, counts=counts, **signs)
+    counts = {SIGNS[status]: count for status, count in open_points(groups).items()}
+    options: dict[str, Any] = {"signs": SIGNS, "ok": OK, "asked": ASKED, "error": ERROR}
+    return write_page(path, "checklist.html.j2", title=title, groups=groups, counts=counts, **options)

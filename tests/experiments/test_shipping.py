@@ -146,4 +146,4 @@ def test_the_page_is_whole_and_escaped(run, tmp_path):
     page = write_checklist(tmp_path / "checklist.html", groups, title="출시").read_text(encoding="utf-8")
     assert all(f". {name}</h2>" in page for name in GROUPS) and "<script>" not in page
     assert page.count("<tr>") == sum(map(len, groups.values()))
-    assert page.count('class="line"') == page.count("☐ ✏️") == 1 and "누가, 몇 문항을" in page
+    assert page.count('class="line"') == page.count("☐ 사람이 적기") == 1 and "누가, 몇 문항을" in page
