@@ -5,7 +5,7 @@ All of them are compared by one permutation test, so that together they cry wolf
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -139,6 +139,7 @@ def false_alarm_rate(
     """How often the alarm rings where nothing happened: ``month``'s own groups, dealt out into two halves again and again.
     It checks the alarm on one's own questions before it is trusted."""
     rng = np.random.default_rng(seed)
+    month = replace(month, vectors=_narrow(month.vectors))  # once, not at every trial
     groups = list(dict.fromkeys(month.groups))
     rung = 0
     for trial in range(trials):
@@ -158,10 +159,7 @@ def drift_table(drift: Drift) -> list[tuple[str, str, str]]:
 
 def _features(before: Month, now: Month) -> tuple[np.ndarray, list[str]]:
     """A row a question whose means are compared, and which look each column belongs to."""
-    vectors = np.concatenate([before.vectors, now.vectors])
-    vectors = vectors - vectors.mean(axis=0)
-    if vectors.shape[1] > len(vectors):  # distances stay the same in the space that the rows span
-        vectors = np.linalg.qr(vectors.T)[1].T
+    vectors = _narrow(np.concatenate([before.vectors, now.vectors]))
     lengths = np.array([len(text) for text in [*before.texts, *now.texts]])
     cuts = np.unique(np.quantile(lengths, np.linspace(0, 1, CUTS + 1)[1:-1]))
     columns = {"vectors": vectors, "lengths": (lengths[:, None] <= cuts).astype(float)}
@@ -170,6 +168,11 @@ def _features(before: Month, now: Month) -> tuple[np.ndarray, list[str]]:
         columns["topics"] = np.array([[name == kind for kind in kinds] for name in names], dtype=float)
     looks = [look for look, values in columns.items() for _ in range(values.shape[1])]
     return np.concatenate(list(columns.values()), axis=1), looks
+
+
+def _narrow(vectors: np.ndarray) -> np.ndarray:
+    """The rows in the space that they span: their distances are the same there."""
+    return vectors if vectors.shape[1] <= len(vectors) else np.linalg.qr(vectors.T)[1].T
 
 
 def _distances(gap: np.ndarray, names: Sequence[str]) -> np.ndarray:
