@@ -97,7 +97,7 @@ def _write_card(card: Path, target: Path) -> None:
 def _experiments(path: Path) -> list[dict[str, str]]:
     """The logged runs, newest first: what was varied and what came out."""
     rows = read_jsonl(path, damaged=[]) if path.is_file() else []
-    return [
+    shown = [
         {
             "날짜": str(row.get("date", ""))[:16].replace("T", " "),
             "학습 레코드": str(row.get("data", {}).get("train_records", "")),
@@ -111,6 +111,8 @@ def _experiments(path: Path) -> list[dict[str, str]]:
         }
         for row in reversed(rows)
     ]
+    unused = {name for name in ("관찰", "다음 실험") if not any(row[name] for row in shown)}
+    return [{name: text for name, text in row.items() if name not in unused} for row in shown]
 
 
 def links(page: str) -> list[str]:

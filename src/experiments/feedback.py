@@ -13,9 +13,9 @@ from typing import Any
 from src.data.schemas import RawSample, Reject
 from src.data.similarity import similar_pairs
 from src.data.splitting import QUESTION_THRESHOLD, SPLIT_NAMES
-from src.data.text import document_key, text_key
+from src.data.text import document_key, fingerprint, text_key
 from src.data.validation import validate_samples
-from src.quality.personal_data import find_personal_data, mask_personal_data
+from src.quality.personal_data import mask_personal_data
 from src.raft.answers import format_answer, is_abstention, strip_answer_form
 from src.raft.evidence import holds_answer
 
@@ -80,6 +80,9 @@ def take_feedback(
                 raise _Doubt("같은 사람이 같은 질문에 나중에 다시 눌렀습니다.", held=False)
             if line in leaks:
                 raise _Doubt(leaks[line], held=False)
+            taught = "answer" if row["thumb"] in UP else "correction"
+            if rows[line - 1].get(taught) != row.get(taught):
+                raise _Doubt("답이 개인정보입니다. 가린 답은 가르칠 것이 없습니다.")
             samples[line] = _sample(row, line, known, groups)
         except _Doubt as doubt:
             told[line] = doubt.held, str(doubt)
@@ -114,9 +117,9 @@ def _masked(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if name == "user" else plain(value) for name, value in row.items()}
 
 
-def _vote(row: Mapping[str, Any]) -> tuple[Any, str] | None:
+def _vote(row: Mapping[str, Any]) -> tuple[str, str] | None:
     """Who voted on which question; None for a row without a user, which nobody can have meant to replace."""
-    return (row["user"], text_key(str(row.get("question", "")))) if row.get("user") else None
+    return (str(row["user"]), text_key(str(row.get("question", "")))) if row.get("user") else None
 
 
 def _check_form(row: Mapping[str, Any]) -> None:
@@ -174,13 +177,16 @@ def _sample(
         raise _Doubt(
             f"{'👍' if up else '고친'} 답 '{answer[:30]}'의 근거가 문서에 없습니다. 잘못 눌렀거나 일부러 넣은 것일 수 있습니다."
         )
-    if find_personal_data(answer) or "**" in answer:
-        raise _Doubt("답이 개인정보입니다. 가린 답은 가르칠 것이 없습니다.")
     key = document_key(golden)
     if (text_key(row["question"]), key) in known:
         raise _Doubt("학습 데이터에 이미 있는 질문입니다.", held=False)
     like = groups.get(key)
-    made = {"id": f"feedback-{line}", "question": row["question"], "context": golden, "answer": answer}
+    made = {
+        "id": f"feedback-{fingerprint(row['question'], golden)[:8]}-{line}",
+        "question": row["question"],
+        "context": golden,
+        "answer": answer,
+    }
     made |= {"group_id": like.group_id if like else key, "topic": like.topic if like else ""}
     accepted, rejects = validate_samples([made | {"source": "feedback", "line": line}])
     if rejects:
@@ -207,12 +213,12 @@ def _contradicted(rows: Sequence[Mapping[str, Any]], samples: Mapping[int, RawSa
 
 
 def _too_many(rows: Sequence[Mapping[str, Any]], samples: Mapping[int, RawSample]) -> dict[int, str]:
-    seen: Counter[Any] = Counter()
+    seen: Counter[str] = Counter()
     found = {}
     for line in samples:
         if user := rows[line - 1].get("user"):
-            seen[user] += 1
-            if seen[user] > MAX_BY_ONE:
+            seen[str(user)] += 1
+            if seen[str(user)] > MAX_BY_ONE:
                 found[line] = (
                     f"한 사람이 이번에 {MAX_BY_ONE}건 넘게 보탰습니다. 혼자서 모델을 바꾸지 못하게 나머지는 사람이 봅니다."
                 )

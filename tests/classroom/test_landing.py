@@ -66,6 +66,9 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
     assert page.index("튜닝한 모델이 베이스 모델보다 낫습니다") < page.index("실행한 노트북")
     assert page.index("2026-11-22") < page.index("2026-11-21") and "<td>–</td>" in page
     assert ATTACK not in page and "<script" not in page
+    assert (
+        "<th>다음 실험</th>" in page and "에폭을 줄입니다" in page and "<th>관찰</th>" not in page
+    )  # nobody's
     assert {*links(page)} == {
         "comparison.html", "artifacts/quality_report.html", "rating/page-s1.html", "html/00-first.html", "model_card.html",
         "custom/checklist.html",

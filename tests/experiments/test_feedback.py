@@ -46,10 +46,20 @@ def test_a_clean_thumb_becomes_a_record_of_its_documents_group():
 
 def test_a_correction_becomes_a_record_and_a_pair():
     taken = one(thumb="👎", answer="문맥에 따르면 14석입니다.", correction="80석")
-    assert taken.samples[0].answer == "80석"
+    (new,) = taken.samples
+    assert new.answer == "80석"
     assert taken.pairs == [
-        {"id": "feedback-1", "chosen": "문맥에 따르면 80석입니다.", "rejected": "문맥에 따르면 14석입니다."}
+        {"id": new.id, "chosen": "문맥에 따르면 80석입니다.", "rejected": "문맥에 따르면 14석입니다."}
     ]
+
+
+def test_bold_letters_are_no_mask():
+    assert len(one(answer="**80석**입니다.").samples) == 1
+
+
+def test_two_batches_do_not_number_their_rows_alike():
+    first, second = one(), one(question="솔숲의 열람석 수를 알려 주세요.")
+    assert first.samples[0].id != second.samples[0].id
 
 
 @pytest.mark.parametrize(
@@ -139,7 +149,7 @@ WORDS = st.sampled_from(
     st.lists(
         st.fixed_dictionaries(
             {"question": WORDS, "answer": WORDS, "documents": st.one_of(WORDS, st.lists(WORDS, max_size=2))},
-            optional={"thumb": st.sampled_from(["up", "down", "👍", 1]), "correction": WORDS, "user": st.sampled_from(["가", "나", ""])},
+            optional={"thumb": st.sampled_from(["up", "down", "👍", 1]), "correction": WORDS, "user": st.sampled_from(["가", 3, ["나"], ""])},
         ),
         max_size=6,
     )
