@@ -19,7 +19,7 @@ from src.hub.cache import GB
 from src.profiles import ROOT, Profile
 from src.qlora.memory import GIB, needed_vram
 from src.qlora.registry import licence_line, model_spec
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import LABEL_METRICS, METRICS, metric_named
 from src.templates import write_page
 
 ASKED = "✏️"  # beside OK, WARNING and ERROR: a person has to write it
@@ -48,15 +48,15 @@ class Plan:
     api: str = ""
     monitoring: str = ""
     feedback: str = ""
-    metric: str = HEADLINE  # the one that decides, a key of ``METRICS``
+    metric: str = HEADLINE  # the one that decides, a key of ``METRICS`` or ``LABEL_METRICS``
     target: float | None = None  # what it must reach on the test split
     hours: float | None = None  # budget of time for trainings
     money: float | None = None  # budget, in any currency
     cost: float | None = None  # what the trainings cost, or will (``Bill.rows``)
 
     def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise ValueError(f"'{self.metric}' 지표는 없습니다. {', '.join(METRICS)} 가운데에서 골라 주세요.")
+        if self.metric not in (known := {**METRICS, **LABEL_METRICS}):
+            raise ValueError(f"'{self.metric}' 지표는 없습니다. {', '.join(known)} 가운데에서 골라 주세요.")
 
 
 Groups = dict[str, list[Check]]
@@ -161,11 +161,11 @@ def _evaluation(result: Comparison | None) -> list[Check]:
     unsure = "나아졌다고 말할 수 없습니다. 내보낼 까닭이 있는지 다시 보세요." if judged != "나아짐" else ""
     third = "있음" if result.few_shot else "없음(노트북 04처럼 재 볼 수 있습니다)"
     return [
-        _point("평가 지표", ", ".join(METRICS[name].title for name in result.metrics)),
+        _point("평가 지표", ", ".join(metric_named(name).title for name in result.metrics)),
         _point("시험 데이터", f"{result.n}건, 묶음 {result.n_groups}개", warning=few),
         _point(
             "비교 기준",
-            f"베이스 모델과 견줌: {METRICS[HEADLINE].title} {judged}, 예시를 준 베이스 {third}",
+            f"베이스 모델과 견줌: {metric_named(HEADLINE).title} {judged}, 예시를 준 베이스 {third}",
             warning=unsure,
         ),
     ]
@@ -195,14 +195,14 @@ def _saved(run: Run) -> list[Check]:
 
 def _experiment_plan(run: Run, result: Comparison | None, plan: Plan, log_dir: str | Path) -> list[Check]:
     measured = result.metrics.get(plan.metric) if result else None
-    title = METRICS[plan.metric].title
+    title = metric_named(plan.metric).title
     shown = f"{title} {measured.base:.3f}" if measured else "–"
     points = [_point("베이스라인", shown, error="" if measured else "먼저 베이스 모델의 점수를 재세요.")]
     if plan.target is None:
         points.append(_point("목표 지표", "–", asked=f"{title}이(가) 얼마면 내보내나요?"))
     else:
         found = f"목표 {plan.target:g}, 튜닝한 모델 " + (f"{measured.tuned:.3f}" if measured else "–")
-        lower = METRICS[plan.metric].lower_is_better
+        lower = metric_named(plan.metric).lower_is_better
         met = measured and (measured.tuned <= plan.target if lower else measured.tuned >= plan.target)
         points.append(_point("목표 지표", found, error="" if met else "목표에 이르지 못했습니다."))
     rows = read_experiments(log_dir)
