@@ -30,6 +30,7 @@ PAGES = (
     ("rating/page-*.html", "사람의 평가", "어느 답이 나은지 사람에게 묻는 페이지"),
     ("model_card.html", "모델 카드", "어댑터를 무엇으로 만들었고 어디까지 쓸 수 있는지"),
     ("slides/*.html", "슬라이드", "노트북으로 만든 수업 자료(make slides)"),
+    ("custom/checklist.html", "내보내기 전 체크리스트", "인쇄해서 채우고 서명하는 한 장"),
     ("experiments.csv", "실험 기록", "스프레드시트로 여는 표"),
     ("run.json", "실행 기록", "노트북과 셀의 시간"),
 )
@@ -96,7 +97,7 @@ def _write_card(card: Path, target: Path) -> None:
 def _experiments(path: Path) -> list[dict[str, str]]:
     """The logged runs, newest first: what was varied and what came out."""
     rows = read_jsonl(path, damaged=[]) if path.is_file() else []
-    return [
+    shown = [
         {
             "날짜": str(row.get("date", ""))[:16].replace("T", " "),
             "학습 레코드": str(row.get("data", {}).get("train_records", "")),
@@ -105,9 +106,13 @@ def _experiments(path: Path) -> list[dict[str, str]]:
             "에폭": str(row.get("training", {}).get("epochs", "")),
             "ROUGE-L": f"{score:.3f}" if (score := row.get("metrics", {}).get("rougeL")) is not None else "–",
             "비고": str(row.get("remark") or ""),
+            "관찰": str(row.get("observation") or ""),
+            "다음 실험": str(row.get("next") or ""),
         }
         for row in reversed(rows)
     ]
+    unused = {name for name in ("관찰", "다음 실험") if not any(row[name] for row in shown)}
+    return [{name: text for name, text in row.items() if name not in unused} for row in shown]
 
 
 def links(page: str) -> list[str]:

@@ -1,11 +1,22 @@
 """Two systems' answers are compared, and people asked (notebook 04).
 
-In: answers of both, and records. Out: a ``Comparison`` with intervals, tables, pages, the open-book exam, ratings.
+In: answers of both, and records. Out: a ``Comparison`` with intervals, tables, pages, the open-book exam, ratings; and,
+before and after shipping (notebook 05), whether answers hang on who asks and whether the questions have drifted.
 """
 
 from src.evaluation.agreement import preference_verdict, summarize_ratings
 from src.evaluation.comparison import compare_systems
+from src.evaluation.drift import Drift, Month, drift_alarm, drift_table, false_alarm_rate, month_of
 from src.evaluation.estimates import AUROC, Estimate, Share, estimate, label_table
+from src.evaluation.fairness import (
+    LOOK_COLUMNS,
+    PEOPLE,
+    exchange,
+    introduced,
+    look_at_exchanges,
+    looks_table,
+    unfair,
+)
 from src.evaluation.open_book import compare_right, is_right, open_book_records, open_book_table
 from src.evaluation.pages import comparison_page, plot_comparison
 from src.evaluation.ratings import TIE, Rating, read_ratings, write_rating_sheet

@@ -14,9 +14,11 @@ from typing import Any
 from src.data.files import append_jsonl, read_jsonl, write_jsonl
 from src.data.text import fingerprint
 from src.profiles import ROOT, Profile
+from src.qlora.registry import MODELS
 
 # What a run turns out to be; everything else in a row is what it was started with and makes it that experiment.
-OUTCOME = ("run", "date", "steps", "metrics", "minutes", "peak_memory_gib", "remark")
+WORDS = ("remark", "observation", "next")  # a person's: why it was run, what was seen, what to try now
+OUTCOME = ("run", "date", "steps", "metrics", "minutes", "peak_memory_gib", *WORDS)
 
 
 def log_experiment(folder: str | Path, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def log_experiment(folder: str | Path, row: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _again(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """``new`` in the place of ``old``: metrics and a remark that only the old row has are kept."""
+    """``new`` in the place of ``old``: metrics and words that only the old row has are kept."""
     before, now = old.get("metrics") or {}, new.get("metrics") or {}
     moved = [
         f"{name} {before[name]} → {now[name]}" for name in now if name in before and before[name] != now[name]
@@ -69,7 +71,11 @@ def _again(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         told = f" 두 번 다 잰 {told}" if len(added) < len(now) else ""
         told = f"새로 잰 지표 {len(added)}개를 더했습니다.{told}"
     print(f"이미 기록된 실험({new['run']})이라 줄을 더하지 않고 그 줄을 바꾸었습니다. {told}")
-    merged = {**old, **new, "remark": new.get("remark") or old.get("remark", "")}
+    merged = {
+        **old,
+        **new,
+        **{name: new.get(name) or old.get(name, "") for name in WORDS if name in {*old, *new}},
+    }
     return merged | ({"metrics": {**before, **now}} if before or now else {})
 
 
@@ -96,9 +102,12 @@ def experiment_row(
     *,
     metrics: Mapping[str, float] | None = None,
     remark: str = "",
+    observation: str = "",
+    next_step: str = "",
 ) -> dict[str, Any]:
     """A run as one row for ``log_experiment``: ``log`` is what ``pipeline.train_adapter`` returned, ``data``
-    ``describe_data`` of the files, ``metrics`` scores beside the lowest validation loss, ``remark`` why it was run."""
+    ``describe_data`` of the files, ``metrics`` scores beside the lowest validation loss, ``remark`` why it was run,
+    ``observation`` what was seen, ``next_step`` what to try now."""
     return {
         "data": {**data, "train_records": log["train_records"]},
         "model": log["model"],
@@ -110,7 +119,12 @@ def experiment_row(
             "golden_probability": profile.golden_probability,
             "max_context_tokens": profile.max_context_tokens,
         },
-        "lora": {"r": profile.lora_r, "alpha": profile.lora_alpha, "dropout": profile.lora_dropout},
+        "lora": {
+            "r": profile.lora_r,
+            "alpha": profile.lora_alpha,
+            "dropout": profile.lora_dropout,
+            "targets": ", ".join(MODELS[profile.model].lora_targets) if profile.model in MODELS else None,
+        },
         "training": {
             "learning_rate": profile.learning_rate,
             "epochs": profile.epochs,
@@ -124,11 +138,14 @@ def experiment_row(
         "minutes": round(log["seconds"] / 60, 2),
         "peak_memory_gib": log.get("peak_memory_gib"),
         "remark": remark,
+        "observation": observation,
+        "next": next_step,
     }
 
 
-def describe_data(*paths: str | Path) -> dict[str, Any]:
-    """``{"files", "bytes", "sha256"}``: names, size and the first 12 hex digits of a hash of the contents in order.
+def describe_data(*paths: str | Path, rows: int | None = None) -> dict[str, Any]:
+    """``{"files", "bytes", "sha256"}``: names, size and the first 12 hex digits of a hash of the contents in order; and
+    ``rows``, how many were read, where they were counted.
 
     A name alone does not tell whether it was the same data.
     """
@@ -137,7 +154,8 @@ def describe_data(*paths: str | Path) -> dict[str, Any]:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
         size += path.stat().st_size
-    return {"files": ", ".join(Path(p).name for p in paths), "bytes": size, "sha256": digest.hexdigest()[:12]}
+    told = {"files": ", ".join(Path(p).name for p in paths), "bytes": size, "sha256": digest.hexdigest()[:12]}
+    return told if rows is None else told | {"rows": rows}
 
 
 def current_commit() -> str:

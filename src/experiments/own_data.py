@@ -12,7 +12,7 @@ from src.data.conversations import load_conversations
 from src.data.files import read_rows
 from src.data.reading import TEXT_FIELDS, iter_samples
 from src.data.schemas import Conversation, RaftRecord, RawSample, Reject
-from src.data.splitting import check_leakage, draw_groups, split_by_group
+from src.data.splitting import bundle_rows, check_leakage, draw_groups, split_by_group
 from src.data.validation import validate_samples
 from src.profiles import Profile
 from src.quality.cleaning import Finding, clean_conversations
@@ -47,6 +47,7 @@ def prepare(
     fields: Mapping[str, str] | None = None,
     rows: int | None = None,
     question_threshold: float | None = 0.9,
+    beside: Mapping[str | Path, int] | None = None,
     **dataset: Any,
 ) -> Prepared:
     """Read, validate, split, convert and clean ``source`` with the profile's numbers: notebooks 01 and 02 in one call.
@@ -56,6 +57,8 @@ def prepare(
         fields: our names -> the file's own.
         rows: take so many rows, by whole groups drawn with the seed; None: all.
         question_threshold: as for ``split_by_group``.
+        beside: public data to train on as well: a file, a hub id or a local dataset -> so many of its rows. Only the
+            training split grows: what counts is the score on one's own questions.
 
     Raises:
         ValueError: a whole field is missing, or nothing is left to train on; the message names what the file has
@@ -68,6 +71,10 @@ def prepare(
     _require(samples, rejects, f"{_name(source)}에서 쓸 수 있는 행이 하나도 없습니다.")
     ratios = {"validation_ratio": profile.validation_ratio, "test_ratio": profile.test_ratio}
     splits = split_by_group(samples, **ratios, seed=profile.seed, question_threshold=question_threshold)
+    for other, count in (beside or {}).items():
+        added, refused = _public_rows(other, count, splits, profile, question_threshold)
+        splits["train"] += added
+        samples, rejects = samples + added, rejects + refused
     check_leakage(splits, question_threshold=question_threshold)
     records, unconverted = pipeline.convert_splits(splits, profile, tokenizer)
     clean, findings = pipeline.clean_splits(records, tokenizer)
@@ -77,6 +84,36 @@ def prepare(
         if wanted:
             _require(clean[name], [*lost, *found], f"{name} 쪽에 레코드가 하나도 남지 않았습니다.")
     return Prepared(profile, samples, rejects, splits, unconverted, findings, clean)
+
+
+def _public_rows(
+    source: str | Path,
+    count: int,
+    splits: Mapping[str, Sequence[RawSample]],
+    profile: Profile,
+    question_threshold: float | None,
+) -> tuple[list[RawSample], list[Reject]]:
+    """About ``count`` rows of other people's, by whole groups; refused is also what is held out in ``splits``."""
+    drawn = draw_groups(iter_samples(source), count=count, seed=profile.seed)
+    samples, rejects = validate_samples(drawn, max_context_length=profile.max_context_length)
+    held_out = [sample for name in ("validation", "test") for sample in splits[name]]
+    taken = {sample.id for sample in splits["train"]} | {sample.id for sample in held_out}
+    together = [*held_out, *samples]
+    leaking: set[int] = set()
+    for bundle in bundle_rows(together, question_threshold=question_threshold):
+        if bundle[0] < len(held_out):
+            leaking.update(place - len(held_out) for place in bundle)
+    reason = "시험이나 검증 데이터와 문서나 질문이 겹칩니다."
+    rejects += [
+        Reject(source=s.source, line=s.line, reason=reason, row=s.model_dump())
+        for place, s in enumerate(samples)
+        if place in leaking
+    ]
+    kept = [s for place, s in enumerate(samples) if place not in leaking]
+    # Two files number their rows alike; a record is known by its id.
+    return [
+        s if s.id not in taken else s.model_copy(update={"id": f"{s.source}:{s.id}"}) for s in kept
+    ], rejects
 
 
 class Talks(NamedTuple):

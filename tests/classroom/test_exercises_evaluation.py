@@ -1,4 +1,5 @@
-"""Notebook 04's exercises on searching and on asking people: the folded solution is right, typical mistakes get theirs."""
+"""Exercises of 04 (searching, asking people) and 05 (before shipping): the folded solution is right, typical mistakes get
+theirs."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from src.classroom.exercises import NUMERIC, as_number, hint_for
 from src.classroom.run import NOTEBOOKS
 
 
-@pytest.mark.parametrize("name", ["04-mrr", "04-how-many"])
+@pytest.mark.parametrize("name", ["04-mrr", "04-how-many", "05-false-alarms", "05-feedback", "05-spot"])
 def test_the_folded_solution_is_right(name):
-    path = next(path for path in NOTEBOOKS if path.stem.startswith("04"))
+    path = next(path for path in NOTEBOOKS if path.stem.startswith(name[:2]))
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells]
     place = next(i for i, source in enumerate(cells) if f'check("{name}"' in source)
     names = {"binomtest": binomtest}
@@ -34,6 +35,17 @@ def test_the_folded_solution_is_right(name):
         ("04-how-many", 20, "하한이 0.481"),
         ("04-how-many", 200, "더 적은 수"),
         ("04-how-many", 25, "10문항 단위"),
+        ("05-false-alarms", 0.05, "곱해"),
+        ("05-false-alarms", 0.6, "달마다"),
+        ("05-false-alarms", 52, "보는 횟수"),
+        ("05-false-alarms", 7, "× 한 번에"),
+        ("05-feedback", ["A", "B", "D"], "여러 사람이 눌러도"),
+        ("05-feedback", "A, C, D", "시험이 새요"),
+        ("05-feedback", ["A"], "하나 더"),
+        ("05-feedback", ["D", "E"], "사람이 읽어야"),
+        ("05-spot", 0.8, "1.5배"),
+        ("05-spot", 1.5, "싼 것도"),
+        ("05-spot", 0.7, "두 비율"),
     ],
 )
 def test_a_typical_mistake_gets_its_own_hint(name, answer, hint):

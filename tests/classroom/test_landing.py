@@ -47,6 +47,7 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
         "comparison.html",
         "artifacts/quality_report.html",
         "rating/page-s1.html",
+        "custom/checklist.html",
         "html/00-first.html",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
         f"---\nlicense: x\n---\n# 카드\n\n{ATTACK}", "utf-8"
     )
     rows = [
-        {"date": "2026-11-21T18:00", "remark": ATTACK, "metrics": {"rougeL": 0.5}},
+        {"date": "2026-11-21T18:00", "remark": ATTACK, "next": "에폭을 줄입니다", "metrics": {"rougeL": 0.5}},
         {"date": "2026-11-22T09:00"},
     ]
     lines = [*map(json.dumps, rows), '{"torn']
@@ -65,8 +66,12 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
     assert page.index("튜닝한 모델이 베이스 모델보다 낫습니다") < page.index("실행한 노트북")
     assert page.index("2026-11-22") < page.index("2026-11-21") and "<td>–</td>" in page
     assert ATTACK not in page and "<script" not in page
+    assert (
+        "<th>다음 실험</th>" in page and "에폭을 줄입니다" in page and "<th>관찰</th>" not in page
+    )  # nobody's
     assert {*links(page)} == {
         "comparison.html", "artifacts/quality_report.html", "rating/page-s1.html", "html/00-first.html", "model_card.html",
+        "custom/checklist.html",
     }  # fmt: skip
     assert (
         dead_links(tmp_path, tmp_path / "index.html")
@@ -75,7 +80,7 @@ def test_the_verdict_comes_first_and_every_link_leads_somewhere(tmp_path):
     )
     assert ATTACK not in (tmp_path / "model_card.html").read_text(encoding="utf-8")
     site = tmp_path / "site"
-    assert collect(tmp_path, site) == 6
+    assert collect(tmp_path, site) == 7
     assert dead_links(site, site / "index.html") == dead_links(site, site / "model_card.html") == []
 
 

@@ -181,8 +181,28 @@ def test_data_is_known_by_its_contents(tmp_path):
 
 def test_a_row_has_what_the_next_reader_needs():
     made = row()
+    assert made["lora"].pop("targets").startswith("q_proj, k_proj, v_proj, o_proj")
     assert made["lora"] == {"r": 16, "alpha": 32, "dropout": 0.0} and made["metrics"] == {"eval_loss": 0.5}
     assert made["minutes"] == 0.1 and made["peak_memory_gib"] == 1.5 and made["steps"] == 4
     assert (
         made["training"]["learning_rate"] == PROFILES["tiny"].learning_rate and made["training"]["batch"] == 8
     )
+
+
+def test_what_a_person_writes_makes_no_other_run_and_is_kept(tmp_path, capsys):
+    seen = row() | {"observation": "검증 손실이 다시 오릅니다", "next": "에폭을 줄입니다"}
+    first, again = log_experiment(tmp_path, seen), log_experiment(tmp_path, row())
+    assert first["run"] == again["run"] == row_id(row())
+    assert (again["observation"], again["next"]) == (seen["observation"], seen["next"])
+    other = log_experiment(tmp_path, row() | {"next": "데이터를 늘립니다"})
+    assert (other["observation"], other["next"]) == (seen["observation"], "데이터를 늘립니다")
+
+
+def row_id(made):
+    return experiments._run_id({"commit": current_commit(), **made})
+
+
+def test_the_rows_that_were_read_are_told_where_they_were_counted(tmp_path):
+    (tmp_path / "a.csv").write_text("하나")
+    assert describe_data(tmp_path / "a.csv", rows=74)["rows"] == 74
+    assert "rows" not in describe_data(tmp_path / "a.csv")

@@ -211,3 +211,52 @@ def test_dialogues_are_trained_beside_records(records, tmp_path, tiny_profile):
     log = pipeline.train_adapter(short, mixed, output_dir=tmp_path)
     assert (log["train_records"], log["steps"]) == (8, 2)
     assert (tmp_path / "adapter" / "adapter_config.json").exists()
+
+
+# --- Public data beside one's own -----------------------------------------------------------------------------------
+
+
+def own_and_public(tmp_path, *, overlap=0):
+    """Own rows, and other people's with the same ids; the first ``overlap`` of these repeat own documents."""
+    rows = [(q, text, a) for _, text, asked in stories() for q, a, _ in asked]
+    public = [(f"{q} (공개)", f"공개 자료. {text}", a) for q, text, a in rows]
+    public[:overlap] = rows[:overlap]
+    paths = []
+    for name, content in (("own", rows), ("public", public)):
+        lines = [{"id": n, "question": q, "context": c, "answer": a} for n, (q, c, a) in enumerate(content)]
+        paths.append(tmp_path / f"{name}.jsonl")
+        paths[-1].write_text(
+            "\n".join(json.dumps(line, ensure_ascii=False) for line in lines), encoding="utf-8"
+        )
+    return paths
+
+
+def test_public_rows_go_to_training_alone(tmp_path, profile, tokenizer):
+    own, public = own_and_public(tmp_path)
+    alone = prepare(own, profile, tokenizer, question_threshold=None)
+    both = prepare(own, profile, tokenizer, question_threshold=None, beside={public: 10})
+    assert whole(both) > whole(alone)
+    for name in ("validation", "test"):
+        assert both.splits[name] == alone.splits[name] and both.records[name] == alone.records[name]
+    added = [s for s in both.splits["train"] if s.source == "public.jsonl"]
+    assert len(added) == 10 and both.splits["train"][: -len(added)] == alone.splits["train"]
+    ids = [s.id for s in both.samples]
+    assert len(set(ids)) == len(ids)
+
+
+def test_public_rows_that_would_leak_are_refused(tmp_path, profile, tokenizer):
+    own, public = own_and_public(tmp_path, overlap=24)
+    data = prepare(own, profile, tokenizer, question_threshold=None, beside={public: 24})
+    held_out = {s.context for name in ("validation", "test") for s in data.splits[name]}
+    added = [s for s in data.splits["train"] if s.source == "public.jsonl"]
+    assert added and not held_out & {s.context for s in added}
+    assert len(data.rejects) == 24 - len(added) and all("겹칩니다" in r.reason for r in data.rejects)
+
+
+def test_a_local_dataset_stands_in_for_a_hub_id(tmp_path, profile, tokenizer):
+    own, public = own_and_public(tmp_path)
+    folder = tmp_path / "dataset"
+    folder.mkdir()
+    public.rename(folder / "train.jsonl")
+    data = prepare(own, profile, tokenizer, question_threshold=None, beside={folder: 6})
+    assert sum(s.source.startswith("dataset") for s in data.splits["train"]) == 6

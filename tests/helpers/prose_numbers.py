@@ -52,6 +52,7 @@ ASIDE = (
     r"Apache-2\.0|CC BY(?:-ND|-SA)? \d\.\d|License (?:Agreement )?\d\.\d|OFL \d\.\d",
     r"(?:ROUGE|BLEU)-\d|chrF2|\bF1|BM25|\bp95|(?i:nf4)|FP4|INT4|NormalFloat4|\b4-bit|(?<![\d.])(?:4|8|16|32)비트",
     r"\b(?:bf|fp)(?:16|32)|AVX512-BF16|(?i:utf-8|cp949)|U\+[0-9A-F]{4}|MurmurHash3|WSL2",
+    r"제\d+(?:조(?:의\d+)?|항)|\bOpinion \d+/\d{4}",  # laws and their commentaries
     r"(?<![\w.,/–-])[01](?![\d/만판gG]|[.,]\d|[ -]?[%배번초분시건개행])",  # bounds and ideals, no counts
 )
 
