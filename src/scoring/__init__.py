@@ -14,7 +14,13 @@ from src.scoring.bleu import (
     signatures,
 )
 from src.scoring.calibration import calibrate, label_probabilities
-from src.scoring.classification import compute_classification, confusion_table, f1_counts, f1_from_counts
+from src.scoring.classification import (
+    LABEL_TITLES,
+    compute_classification,
+    confusion_table,
+    f1_counts,
+    f1_from_counts,
+)
 from src.scoring.correctness import (
     answer_contained,
     compute_abstention,
