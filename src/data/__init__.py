@@ -20,3 +20,4 @@ from src.data.splitting import (
 )
 from src.data.text import normalize_text, repair_mojibake, split_sentences, text_key, what_is_odd
 from src.data.validation import validate_samples
+from src.data.votes import made_up_votes, read_klue_votes, vote_shares

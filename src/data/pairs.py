@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from src.data.splitting import SPLIT_NAMES
 from src.hub.cache import HubItem
 from src.hub.fetching import fetch
 from src.profiles import Profile
@@ -52,12 +53,14 @@ def check_labels(labels: Sequence[int], names: Sequence[str]) -> None:
 
 
 def label_table(sides: dict[str, Sequence[Pair]], names: Sequence[str]) -> list[tuple]:
-    """One row a side: its name, pairs, groups, and how many pairs have each label."""
+    """One row a side: its name for a learner, pairs, groups, and how many pairs have each label."""
     rows = []
     for side, pairs in sides.items():
         counts = Counter(pair.label for pair in pairs)
         groups = len({pair.group_id for pair in pairs})
-        rows.append((side, len(pairs), groups, *(counts[label] for label in range(len(names)))))
+        rows.append(
+            (SPLIT_NAMES.get(side, side), len(pairs), groups, *(counts[label] for label in range(len(names))))
+        )
     return rows
 
 

@@ -4,7 +4,7 @@ In: answers of both, and records. Out: a ``Comparison`` with intervals, tables, 
 before and after shipping (notebook 05), whether answers hang on who asks and whether the questions have drifted.
 """
 
-from src.evaluation.agreement import preference_verdict, summarize_ratings
+from src.evaluation.agreement import preference_verdict, rater_agreement, summarize_ratings
 from src.evaluation.comparison import compare_systems
 from src.evaluation.drift import Drift, Month, drift_alarm, drift_table, false_alarm_rate, month_of
 from src.evaluation.estimates import AUROC, Estimate, Share, estimate, label_table

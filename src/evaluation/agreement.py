@@ -54,11 +54,12 @@ def summarize_ratings(ratings: Sequence[Rating], key: str | Path) -> dict[str, A
         "equal_answers": content["equal_answers"],
         **outcome,
         "chose_a": chosen["A"] / decided if decided else None,
-        **_agreement(ratings),
+        **rater_agreement(ratings),
     }
 
 
-def _agreement(ratings: Sequence[Rating]) -> dict[str, float | None]:
+def rater_agreement(ratings: Sequence[Rating]) -> dict[str, float | None]:
+    """``agreement`` and ``kappa`` of ``summarize_ratings``, of choices that may be any text."""
     from sklearn.metrics import cohen_kappa_score
 
     by_rater: dict[str, dict[int, str]] = {}

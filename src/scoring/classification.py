@@ -7,6 +7,15 @@ import numpy as np
 
 from src.scoring.tokenizers import check_lengths
 
+LABEL_TITLES = {  # as a learner reads them, in this order
+    "accuracy": "정확도",
+    "precision": "정밀도",
+    "recall": "재현율",
+    "f1": "F1",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+}
+
 
 def compute_classification(
     labels: Sequence[int],

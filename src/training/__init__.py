@@ -11,3 +11,4 @@ from src.training.diagnosis import diagnose_history
 from src.training.labels import IGNORE, LabelAuditError, audit_labels, label_pieces, tokenize_records
 from src.training.likelihood import Scores, score_labels
 from src.training.monitoring import PeakMemory, installed_trackers
+from src.training.soft_labels import fit_shares, one_hot

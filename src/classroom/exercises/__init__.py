@@ -11,6 +11,7 @@ from src.classroom.exercises import (  # each registers its own
     data_quality,
     evaluation,
     fine_tuning,
+    label_errors,
     prerequisites,
     prompts_and_logits,
 )
