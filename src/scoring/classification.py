@@ -75,10 +75,10 @@ def f1_from_counts(counts: np.ndarray) -> np.ndarray:
 
 
 def confusion_table(labels: Sequence[int], predictions: Sequence[int], names: Sequence[str]) -> Any:
-    """pandas table: a true label a row, a called label a column, how many rows."""
+    """pandas table: a true label a row, a called label a column, and how many pairs are both."""
     import pandas as pd
     from sklearn.metrics import confusion_matrix
 
     counts = confusion_matrix(labels, predictions, labels=range(len(names)))
     called = [f"예측: {name}" for name in names]
-    return pd.DataFrame(counts, index=[f"라벨: {name}" for name in names], columns=called)
+    return pd.DataFrame(counts, index=[f"실제: {name}" for name in names], columns=called)

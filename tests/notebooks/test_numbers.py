@@ -41,7 +41,7 @@ from benchmarks import near_duplicates
 from data.build import embedder
 from src.classroom.drills import DRILLS
 from src.classroom.run import ELECTIVES, NOTEBOOKS
-from src.data import similarity
+from src.data import NLI, similarity
 from src.evaluation import resampling, results
 from src.experiments.checklist import RECOMMENDED_ROWS
 from src.experiments.golden_only import golden_only_profile
@@ -143,7 +143,9 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("04", r"(네) 가지가 필요", listed("04", "네 가지가 필요")),
     ("05", r"(다섯) 단계가", lambda: len(re.findall(r"(?m)^## \d단계\. (?!고장)", prose("03")))),
     ("05", r"gradio>=([\d.]+),<(\d)", of("src/classroom/chat.py", r"gradio>=([\d.]+),<(\d)")),
-    ("10", r"(네) 가지를 같은", listed("10", "네 가지를 같은")),
+    ("10", r"(0) 함의, (1) 중립, (2) 모순", lambda: [NLI.index(name) for name in ("함의", "중립", "모순")]),
+    ("10", r"(다섯) 가지를 같은", listed("10", "다섯 가지를 같은")),
+    ("10", r"\((\d+)은 상한", of("10", r'"epochs": (\d+), "patience"')),
     ("11", r"(다섯) (?:번|배)", lambda: of("11", r"plain \* (\d)")()[0] + 1),
     ("projects", r"(네) 가지 프로젝트", lambda: len(re.findall(r"(?m)^## ", prose("projects")))),
     ("05 slides", r"(여섯) 항목", lambda: len(set(re.findall(r'"(\d)\. ', source("src/experiments/checklist.py"))))),

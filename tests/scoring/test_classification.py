@@ -47,7 +47,7 @@ def test_known_values():
     assert nobody == {"accuracy": 0.99, "precision": 0.0, "recall": 0.0, "f1": 0.0}
     table = confusion_table([0, 1, 1, 1], [1, 1, 0, 1], ("없음", "있음"))
     assert table.to_numpy().tolist() == [[0, 1], [1, 2]]
-    assert list(table.index) == ["라벨: 없음", "라벨: 있음"]
+    assert list(table.index) == ["실제: 없음", "실제: 있음"]
 
 
 def test_one_label_cannot_be_ranked_and_lengths_are_compared():
