@@ -44,11 +44,11 @@ def check_labels(labels: Sequence[int], names: Sequence[str]) -> None:
     for row, label in enumerate(labels, start=1):
         if label not in range(len(names)):
             raise ValueError(
-                f"{row}번째 쌍의 라벨 {label!r}은(는) 없습니다. {listed} 가운데 하나로 적어 주세요."
+                f"{row}번째 쌍의 라벨 {label!r}: 없는 라벨입니다. {listed} 가운데 하나로 적어 주세요."
             )
     if len(set(labels)) == 1:
         raise ValueError(
-            f"라벨이 {names[labels[0]]} 하나뿐이라 배울 것도 잴 것도 없습니다. {listed}이(가) 모두 들게 모아 주세요."
+            f"라벨이 {names[labels[0]]} 하나뿐이라 배울 것도 잴 것도 없습니다. {listed}, 곧 라벨 {len(names)}가지가 모두 들게 모아 주세요."
         )
 
 

@@ -46,7 +46,7 @@ def read_label_sheets(
                 empty.append(line)
             elif label is None:
                 problems.append(
-                    f"{path.name}: {number}번의 '{written}'은(는) 라벨이 아닙니다. {', '.join(names)} 가운데 하나로 적어 주세요."
+                    f"{path.name}: {number}번의 '{written}': 라벨이 아닙니다. {', '.join(names)} 가운데 하나로 적어 주세요."
                 )
             elif votes.setdefault(reader, {}).setdefault(int(number), label) != label:
                 twice.add((reader, int(number)))
