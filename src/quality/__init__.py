@@ -21,7 +21,13 @@ from src.quality.cleaning import (
 )
 from src.quality.duplicates import find_exact_duplicates, find_near_duplicates
 from src.quality.grounding import check_groundedness, check_relevance
-from src.quality.label_errors import Planted, confident_counts, find_label_errors, plant_errors
+from src.quality.label_errors import (
+    Planted,
+    cleanlab_counts,
+    confident_counts,
+    find_label_errors,
+    plant_errors,
+)
 from src.quality.label_review import read_label_sheets, write_label_sheet
 from src.quality.personal_data import find_personal_data, mask_personal_data
 from src.quality.review import (

@@ -1,6 +1,8 @@
 """Labels that are wrong: planted where a detector is to be tested, found by confident learning (arXiv 1911.00068)."""
 
 from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -81,10 +83,18 @@ def find_label_errors(labels: Sequence[int], probabilities: np.ndarray, names: S
         raise ValueError(
             f"{row + 1}번째 행의 확률이 0과 1 사이에서 더해 1이 되지 않습니다: {p[row].tolist()}"
         )
+    return _cleanlab("filter").find_label_issues(np.asarray(labels), p, n_jobs=1)
+
+
+def cleanlab_counts(labels: Sequence[int], probabilities: np.ndarray) -> np.ndarray:
+    """The counts of ``confident_counts`` as cleanlab makes them; ImportError where it is not installed."""
+    return _cleanlab("count").compute_confident_joint(np.asarray(labels), probabilities, calibrate=False)
+
+
+def _cleanlab(part: str) -> ModuleType:
     try:
-        from cleanlab.filter import find_label_issues
+        return import_module(f"cleanlab.{part}")
     except ImportError:
         raise ImportError(
             "cleanlab이 없습니다. make electives를 한 번 실행하면 선택 노트북에 쓸 패키지가 설치됩니다."
         ) from None
-    return find_label_issues(np.asarray(labels), p, n_jobs=1)

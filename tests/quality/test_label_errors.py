@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.data import ANSWERABLE, NLI
-from src.quality import confident_counts, find_label_errors, plant_errors
+from src.profiles import ROOT
+from src.quality import cleanlab_counts, confident_counts, find_label_errors, plant_errors
 
 LABELS = [0, 1] * 20
 
@@ -52,11 +53,9 @@ def test_known_counts_of_three_labels():
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_size=4, max_size=40))
 def test_two_labels_are_counted_as_cleanlab_counts_them(rows):
-    from cleanlab.count import compute_confident_joint
-
     labels, sure = np.array([0, 1, *(row[0] for row in rows)]), np.array([0.2, 0.7, *(r[1] for r in rows)])
     p = np.column_stack([1 - sure, sure])
-    theirs = compute_confident_joint(labels, p, calibrate=False)
+    theirs = cleanlab_counts(labels, p)
     assert confident_counts(labels, p)[1].tolist() == theirs.tolist()
 
 
@@ -90,6 +89,13 @@ def test_bad_input_is_refused_in_words(labels, p, names, said):
 
 
 def test_without_cleanlab_the_command_that_brings_it_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
-    with pytest.raises(ImportError, match="make electives"):
-        find_label_errors(LABELS, np.full((40, 2), 0.5), ANSWERABLE)
+    for part in ("filter", "count"):
+        monkeypatch.setitem(sys.modules, f"cleanlab.{part}", None)
+    for ask in (lambda p: find_label_errors(LABELS, p, ANSWERABLE), lambda p: cleanlab_counts(LABELS, p)):
+        with pytest.raises(ImportError, match="make electives"):
+            ask(np.full((40, 2), 0.5))
+
+
+def test_the_notebook_leaves_the_import_to_where_that_is_said():
+    notebook = (ROOT / "main-practice" / "electives" / "12_label_errors.ipynb").read_text(encoding="utf-8")
+    assert "import cleanlab" not in notebook and "from cleanlab" not in notebook
