@@ -111,8 +111,8 @@ def recipe_view(profile: Profile, setting: str, path: str | Path = ROWS) -> tupl
 
 
 def view_cells(rows: Sequence[dict], profile: Profile, view: View) -> dict[str, Seeds]:
-    """By name the rows that differ from the profile in ``view.setting`` alone, in the order of its values; base and
-    golden-only training first where the view shows them."""
+    """By name the rows that differ from the profile in ``view.setting`` alone, in the order of its values, ranges last;
+    base and golden-only training first where the view shows them."""
     by_settings: dict[str, Seeds] = {}
     for row in rows:
         by_settings.setdefault(fingerprint(row.get("settings")), {})[row["seed"]] = row
@@ -125,7 +125,7 @@ def view_cells(rows: Sequence[dict], profile: Profile, view: View) -> dict[str, 
         golden = settings_of(with_settings(profile, GOLDEN_ALONE))
         first = {BASE_NAME: rows_of(None), GOLDEN_NAME: rows_of(golden)}
     values = {str(r["settings"][view.setting]): r["settings"][view.setting] for r in rows if "settings" in r}
-    ordered = sorted(values.values(), key=lambda value: np.ravel(value).tolist())
+    ordered = sorted(values.values(), key=lambda value: (np.ndim(value), np.ravel(value).tolist()))
     changes = {view.name(value): {view.setting: _value(value)} for value in ordered}
     varied = {name: rows_of(settings_of(with_settings(profile, change))) for name, change in changes.items()}
     return {name: seeds for name, seeds in (first | varied).items() if seeds}

@@ -30,7 +30,7 @@ TINY = PROFILES["tiny"]
 def profile(tmp_path_factory):
     """The tiny profile on a few rows, with hardly a step."""
     folder = tmp_path_factory.mktemp("recipes")
-    rows = (ROOT / "data/raw/support_qa.jsonl").read_text(encoding="utf-8").splitlines()[:160]
+    rows = (ROOT / "data/raw/support_qa.jsonl").read_text(encoding="utf-8").splitlines()[:130]
     (folder / "few.jsonl").write_text("\n".join(rows), encoding="utf-8")
     return replace(
         TINY, data_files=(str(folder / "few.jsonl"),), epochs=0.1, max_validation_records=2, eval_steps=1,
@@ -71,7 +71,17 @@ def test_a_row_tells_what_was_changed_and_what_came_of_it(made, profile):
         assert {len(counts) for counts in scores.values()} == {len(products)}
         assert sum(n for _, n in scores["right@10"]) == sum(n for _, n in scores["abstention"]) == 4
         assert all(0 <= good <= n for counts in scores.values() for good, n in counts)
-    assert other["answer_tokens"] > plain["answer_tokens"]  # room for the reasoning
+
+
+def test_a_reasoned_answer_gets_the_room_that_it_needs(made, profile):
+    bench = made[3][0]
+    few = bench.splits | {"train": bench.splits["train"][:12]}
+    records = replace(bench, splits=few).records(replace(profile, add_cot=True))["train"]
+    room = recipes._longest_reasoning(records, bench.tokenizer)
+    assert room > profile.max_new_tokens and any(record.cot for record in records)
+    longest = max((r for r in records if r.cot), key=lambda r: len(r.cot + r.answer))
+    assert len(bench.tokenizer.encode(f"{longest.cot}\n{longest.answer}")) < room
+    assert recipes._longest_reasoning([r for r in records if not r.cot], bench.tokenizer) == 0
 
 
 def test_only_validation_products_are_asked_about(made, profile):
