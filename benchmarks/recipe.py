@@ -1,7 +1,7 @@
 """Which recipe teaches reading? Trainings with other settings, each scored on validation alone, never on the test split.
 
-``python -m benchmarks.recipe`` trains what ``PLAN`` names, one change at a time (about two minutes a cell on two quiet
-cores), keeps a row of each in docs/recipe.jsonl and writes docs/benchmarks.md. It may be stopped at any time: what is in
+``python -m benchmarks.recipe`` trains what ``PLAN`` names, one change at a time (some minutes a cell on two cores),
+keeps a row of each in docs/recipe.jsonl and writes docs/benchmarks.md. It may be stopped at any time: what is in
 the file is not trained again. Notebook 04 shows the rows of the base and data that it has before it.
 
     python -m benchmarks.recipe golden_probability=0.6,0.8,1 num_distractors=0,2,1-4   # these alone
@@ -46,12 +46,17 @@ def option(text: str) -> tuple[str, list[Any]]:
     """``num_distractors=2,1-4`` -> its name and values, as the profile holds them.
 
     Raises:
-        ValueError: no such setting, or no value.
+        argparse.ArgumentTypeError: no such setting, no value, or one that cannot be read.
     """
     name, _, values = text.partition("=")
-    if name not in SETTINGS or not values:
-        raise ValueError(f"'{text}'을(를) 읽을 수 없습니다. 이름=값,값으로 적고, 이름은 {', '.join(SETTINGS)} 가운데에서 골라 주세요.")  # fmt: skip
-    return name, [_value(name, value) for value in values.split(",")]
+    try:
+        if name in SETTINGS and values:
+            return name, [_value(name, value) for value in values.split(",")]
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(
+        f"'{text}'을(를) 읽을 수 없습니다. 이름=값,값으로 적고, 이름은 {', '.join(SETTINGS)} 가운데에서 골라 주세요."
+    )
 
 
 def _value(name: str, text: str) -> Any:

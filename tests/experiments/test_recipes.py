@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from src.experiments.recipe_tables import (
     GOLDEN_NAME,
     VIEWS,
     recipe_table,
+    recipe_view,
     view_table,
     view_verdict,
 )
@@ -184,7 +186,7 @@ def test_the_command_line_and_its_page(made, profile, monkeypatch, tmp_path):
         8
     ]
     for wrong in ("seed=1", "lora_r", "lora_r=", "lora_r=big"):
-        with pytest.raises(ValueError, match=r"읽을 수 없습니다|invalid literal"):
+        with pytest.raises(ArgumentTypeError, match="읽을 수 없습니다"):
             recipe.option(wrong)
     one = recipe.cells(TINY, recipe.PLAN)
     assert one[:3] == [BASE, {}, GOLDEN_ALONE] and all(len(changed) == 1 for changed in one[3:])
@@ -201,6 +203,14 @@ def test_the_command_line_and_its_page(made, profile, monkeypatch, tmp_path):
     )
     with pytest.raises(SystemExit, match="잰 행이 없습니다"):
         recipe.main(["--report", "--rows", str(tmp_path / "none.jsonl")])
+
+
+def test_the_notebook_reads_the_rows_or_says_how_to_make_them(made, profile, tmp_path):
+    table, told = recipe_view(profile, "num_distractors", tmp_path / "none.jsonl")
+    assert table is None and told.endswith("WORKSHOP_PROFILE=tiny .venv/bin/python -m benchmarks.recipe")
+    table, told = recipe_view(profile, "num_distractors", made[4])
+    assert list(table.index) == [BASE_NAME, "2 (프로파일)"]  # the third row has two changes
+    assert told.startswith("프로파일의 값(2)과 견주어\nk=3: ") and told.count("\n") == 2
 
 
 def test_what_is_kept_beside_the_docs_can_be_read():
