@@ -87,7 +87,7 @@ def report(profile: Profile, rows: Sequence[dict]) -> str:
         f"{profile.name} 프로파일에서 설정을 바꾸어 가며 학습하고, 검증(validation) 쪽의 답 있는 질문 "
         f"{profile.open_book_questions}개까지를 노트북 04의 11절처럼 검색한 문서 k개로 물었습니다. 시험 데이터는 쓰지 않았습니다. "
         "'평균'은 네 k에서 맞은 비율(골든 문서가 있으면 정답 포함, 없으면 답 없음)의 평균이고, 고를 때는 이 값을 봅니다. "
-        "추론이 있으면 추론 뒤의 답만 셉니다. 구간은 제품을 다시 뽑은 95% 구간입니다. "
+        "추론이 있으면 추론 뒤의 답만 셉니다. 차이는 프로파일의 값과 견준 것이고(둘 다 학습한 시드만), 괄호는 제품을 다시 뽑은 95% 구간입니다. "
         "다시 재려면 `.venv/bin/python -m benchmarks.recipe`를 실행합니다(끊겨도 이어서 합니다).",
         "",
         markdown(recipe_table(rows, profile)),
