@@ -85,7 +85,7 @@ class Profile:
     bleu_records: int = 16  # validation questions answered at each evaluation; 0: none
     early_stopping_patience: int = 3  # evaluations without a lower loss before training stops; 0: never
     optim: str = "paged_adamw_8bit"
-    open_book_questions: int = 80  # asked again with what a retriever brings
+    open_book_questions: int = 160  # asked again with what a retriever brings
     bootstrap_samples: int = 2000
     few_shot_examples: int = 2  # shown to the base as the third system
     own_data_epochs: float = 5.0  # notebook 05, on a few dozen rows

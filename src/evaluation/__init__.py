@@ -17,8 +17,17 @@ from src.evaluation.fairness import (
     looks_table,
     unfair,
 )
-from src.evaluation.open_book import compare_right, is_right, open_book_records, open_book_table
+from src.evaluation.open_book import (
+    compare_changed,
+    compare_right,
+    difference_table,
+    is_right,
+    open_book_records,
+    open_book_table,
+    open_book_verdict,
+)
 from src.evaluation.pages import comparison_page, plot_comparison
+from src.evaluation.perturbation import changed_digits
 from src.evaluation.ratings import TIE, Rating, read_ratings, write_rating_sheet
 from src.evaluation.resampling import paired_difference
 from src.evaluation.results import ALPHA, HEADLINE, Comparison, Difference

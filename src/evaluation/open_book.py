@@ -94,15 +94,64 @@ def compare_right(table: Any, base: str, tuned: str, *, n_resamples: int, seed: 
     Raises:
         ValueError: a model that is not in ``table``.
     """
-    systems = list(table["모델"].unique())
-    if missing := [system for system in (base, tuned) if system not in systems]:
-        raise ValueError(
-            f"표에 없는 모델입니다: {', '.join(missing)}. 고를 수 있는 모델: {', '.join(systems)}."
-        )
+    sides = [_answers_of(table, system) for system in (base, tuned)]
+    return _compare(*sides, n_resamples=n_resamples, seed=seed)
+
+
+def compare_changed(
+    table: Any, changed: Any, system: str, *, n_resamples: int, seed: int
+) -> dict[Any, Difference]:
+    """For each exam of ``changed`` what one model has right there against the same exam in ``table``: the same questions
+    in the same order, about documents with other numbers (``changed_digits``).
+
+    Raises:
+        ValueError: a model that is not in both tables.
+    """
+    after = _answers_of(changed, system)
+    before = _answers_of(table, system)
+    before = before[before["시험"].isin(after["시험"].unique())]
+    return _compare(before, after, n_resamples=n_resamples, seed=seed)
+
+
+def _answers_of(table: Any, system: str) -> Any:
+    if system not in (systems := list(table["모델"].unique())):
+        raise ValueError(f"표에 없는 모델입니다: {system}. 고를 수 있는 모델: {', '.join(systems)}.")
+    return table[table["모델"] == system]
+
+
+def _compare(before: Any, after: Any, *, n_resamples: int, seed: int) -> dict[Any, Difference]:
     result = {}
-    for exam, part in table.groupby("시험", sort=False):
-        sides = [part[part["모델"] == system] for system in (base, tuned)]
-        right = [side["맞음"].to_numpy(dtype=float) for side in sides]
-        draws = {"groups": units(list(sides[0]["제품"])), "n_resamples": n_resamples, "seed": seed}
+    for exam, first in before.groupby("시험", sort=False):
+        second = after[after["시험"] == exam]
+        groups = units(list(first["제품"]))
+        right = [side["맞음"].to_numpy(dtype=float) for side in (first, second)]
+        draws = {"groups": groups, "n_resamples": n_resamples, "seed": seed}
         result[exam] = paired_difference(*right, "answer_contained", **draws)
     return result
+
+
+def difference_table(
+    differences: Mapping[tuple[str, Any], Difference], titles: Sequence[str], sides: tuple[str, str]
+) -> Any:
+    """(what is compared, k) -> difference as a pandas table, one a row: ``titles`` name the two parts of the index,
+    ``sides`` the two shares."""
+    import pandas as pd
+
+    rows = [
+        [*key, e.base, e.tuned, e.difference, *e.interval, e.p_text, e.judgement]
+        for key, e in differences.items()
+    ]
+    columns = [*titles, *sides, "차이", "95% 하한", "95% 상한", "p값", "판정"]
+    return pd.DataFrame(rows, columns=columns).set_index(list(titles))
+
+
+def open_book_verdict(differences: Mapping[tuple[str, Any], Difference]) -> str:
+    """What the intervals allow to be said of (what is compared, k), one line for each that is compared, in Korean."""
+    lines = []
+    for rival in dict.fromkeys(name for name, _ in differences):
+        entries = {k: entry for (name, k), entry in differences.items() if name == rival}
+        found: dict[str, list[str]] = {}
+        for k, entry in entries.items():
+            found.setdefault(entry.judgement, []).append(f"k={k}({entry.difference:+.3f})")
+        lines.append(f"{rival}: " + "; ".join(f"{judged} {', '.join(ks)}" for judged, ks in found.items()))
+    return "\n".join(lines)

@@ -16,6 +16,7 @@ from src.experiments.golden_only import (
 )
 from src.experiments.log import describe_data, experiment_row, log_experiment, read_experiments
 from src.experiments.own_data import Prepared, Talks, prepare, prepare_conversations
+from src.experiments.recipe_tables import recipe_view
 from src.experiments.shipping import Plan, final_checklist, open_points, write_checklist
 from src.experiments.sweeps import Run, best_run, save_card, sweep, sweep_table
 from src.experiments.tracking import tag_command, tag_experiment, write_wandb_offline

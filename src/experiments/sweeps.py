@@ -22,31 +22,47 @@ class Run(NamedTuple):
     folder: Path
 
 
+# What a sweep changes while the records stay, and what makes other records (``recipes``).
 SWEPT = ("lora_r", "lora_dropout", "learning_rate", "epochs", "batch_size", "warmup_ratio")
+OF_RECORDS = ("num_distractors", "golden_probability", "hard_share", "add_cot")
 
 
-def variants(profile: Profile, options: Mapping[str, Sequence[Any]]) -> list[tuple[str, Profile]]:
+def variants(
+    profile: Profile, options: Mapping[str, Sequence[Any]], allowed: Sequence[str] = SWEPT
+) -> list[tuple[str, Profile]]:
     """(name, settings) of each value of each option, all else as in ``profile``: never two changes at once.
 
-    A changed ``lora_r`` keeps alpha / r, or the adapter's share of the output would change with it. A value that
-    is the profile's own is left out.
+    A value that is the profile's own is left out.
 
     Raises:
-        ValueError: an option that is not one of ``SWEPT``.
+        ValueError: an option that is not one of ``allowed``.
     """
-    if unknown := sorted(set(options) - set(SWEPT)):
+    if unknown := sorted(set(options) - set(allowed)):
         raise ValueError(
-            f"{', '.join(unknown)}은(는) 바꿀 수 없습니다. {', '.join(SWEPT)} 가운데에서 골라 주세요."
+            f"{', '.join(unknown)}은(는) 바꿀 수 없습니다. {', '.join(allowed)} 가운데에서 골라 주세요."
         )
-    made = []
-    for name, values in options.items():
-        for value in values:
-            changed = {name: value}
-            if name == "lora_r":
-                changed["lora_alpha"] = round(profile.lora_alpha * value / profile.lora_r)
-            if value != getattr(profile, name):
-                made.append((f"{name}={value:g}", replace(profile, **changed)))
-    return made
+    return [
+        (f"{name}={shown(value)}", with_settings(profile, {name: value}))
+        for name, values in options.items()
+        for value in values
+        if value != getattr(profile, name)
+    ]
+
+
+def with_settings(profile: Profile, changed: Mapping[str, Any]) -> Profile:
+    """``profile`` with ``changed`` settings. A changed ``lora_r`` keeps alpha / r, or the adapter's share of the output
+    would change with it."""
+    more = {}
+    if "lora_r" in changed:
+        more["lora_alpha"] = round(profile.lora_alpha * changed["lora_r"] / profile.lora_r)
+    return replace(profile, **changed, **more)
+
+
+def shown(value: Any) -> str:
+    """A setting's value as a name shows it: 0.0015, 1~4, on."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "~".join(map(str, value)) if isinstance(value, list | tuple) else f"{value:g}"
 
 
 def sweep(

@@ -8,12 +8,14 @@ from src.raft.answers import (
     QUOTE_BEGIN,
     QUOTE_END,
     answer_cores,
+    final_answer,
     format_answer,
     is_abstention,
+    quotes_in,
     says_yes,
     strip_answer_form,
 )
 from src.raft.claims import answerability_pairs, as_record, nli_pairs, pair_messages
-from src.raft.conversion import convert_to_raft
+from src.raft.conversion import convert_to_raft, with_reasoning
 from src.raft.evidence import find_answer, find_core, holds_answer
 from src.raft.prompt import INSTRUCTION, context_tokens, count_tokens, render_chat, to_messages

@@ -14,6 +14,7 @@ _VERB_END = re.compile(
     r"(니다|니까|이다|[가-힣]했다|[가-힣] ?(?:있다|없다|한다|된다)|이에요|예요|[해어아여세지]요|죠)$"
 )
 _FORM = re.compile(rf"^(?:.*{re.escape(QUOTE_END)})?\s*{ANSWER_PREFIX}[,:]?\s*", re.DOTALL)
+_QUOTED = re.compile(rf"{re.escape(QUOTE_BEGIN)}(.*?){re.escape(QUOTE_END)}", re.DOTALL)
 _COPULA = re.compile(r"(입니다|이다|이에요|예요)?[\s.!?。…]*$")
 
 
@@ -25,6 +26,18 @@ def format_answer(answer: str) -> str:
     if not _SENTENCE_END.search(body):
         body += "." if _VERB_END.search(body) else "입니다."
     return f"{ANSWER_PREFIX} {body}"
+
+
+def final_answer(text: str) -> str:
+    """What stands behind the reasoning, which may quote the value and still conclude something else; nothing where a
+    quote was never closed and no answer came."""
+    after = text.rpartition(QUOTE_END)[2]
+    return "" if QUOTE_BEGIN in after else after.strip()
+
+
+def quotes_in(text: str) -> list[str]:
+    """What stands between the paper's markers, in order."""
+    return _QUOTED.findall(text)
 
 
 def strip_answer_form(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
-from src.data.schemas import RaftRecord, RawSample, Reject
+from src.data.schemas import RaftRecord, RawSample, Reject, golden_document
 from src.data.text import split_sentences
 from src.profiles import count_range
 from src.raft.answers import ABSTENTION, answer_cores, format_answer, reasoning
@@ -112,6 +112,17 @@ def convert_to_raft(
         stats["random"] += max(0, beside - len(hard_ones))
         records.append(record)
     return records, rejects
+
+
+def with_reasoning(record: RaftRecord) -> RaftRecord:
+    """``record`` as ``add_cot`` would have made it: with reasoning where it has its golden document and the answer
+    stands in that."""
+    golden = golden_document(record)
+    if golden is None:
+        return record
+    sentences = split_sentences(golden)
+    quotes = [sentences[i] for i in find_evidence(golden, record.answer)]
+    return record.model_copy(update={"cot": reasoning(quotes, record.golden_index + 1)})
 
 
 class _Ready(NamedTuple):

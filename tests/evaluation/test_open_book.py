@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 
 from src.data.schemas import RaftRecord
-from src.evaluation.open_book import compare_right, is_right, open_book_records, open_book_table
+from src.evaluation.open_book import (
+    compare_changed,
+    compare_right,
+    difference_table,
+    is_right,
+    open_book_records,
+    open_book_table,
+    open_book_verdict,
+)
+from src.evaluation.perturbation import changed_digits
 from src.evaluation.retrieval import BM25Retriever
 from src.raft.answers import ABSTENTION
 from src.raft.prompt import count_tokens
@@ -100,3 +109,24 @@ def test_questions_of_one_product_are_drawn_one_by_one(exam):
     table = open_book_table({8: papers}, {"가": {8: right}, "나": {8: right[:3] + ["모름"] * 3}})
     low, high = compare_right(table, "나", "가", n_resamples=200, seed=0)[8].interval
     assert low < 0.5 < high
+
+
+def test_one_model_on_the_same_exam_with_other_numbers(exam, tokenizer):
+    exams = {8: exam(8), 3: exam(3)}
+    other = {8: changed_digits(exams[8], seed=0, tokenizer=tokenizer)}
+    recited = {name: [paper.answer for paper in papers] for name, papers in exams.items()}
+    before = open_book_table(exams, {"외움": recited, "읽음": recited})
+    read = {8: [paper.answer for paper in other[8]]}
+    after = open_book_table(other, {"외움": {8: recited[8]}, "읽음": read})
+    found = {
+        (name, k): entry
+        for name in ("외움", "읽음")
+        for k, entry in compare_changed(before, after, name, n_resamples=200, seed=0).items()
+    }
+    assert list(found) == [("외움", 8), ("읽음", 8)]
+    assert found["외움", 8].difference == -1 and found["읽음", 8].interval == (0, 0)
+    table = difference_table(found, ["모델", "k"], ("원래", "바꿈"))
+    assert table.loc[("외움", 8), "바꿈"] == 0 and table.loc[("읽음", 8), "판정"] == "같음"
+    assert open_book_verdict(found) == "외움: 나빠짐 k=8(-1.000)\n읽음: 같음 k=8(+0.000)"
+    with pytest.raises(ValueError, match="표에 없는 모델입니다: 다"):
+        compare_changed(before, after, "다", n_resamples=20, seed=0)

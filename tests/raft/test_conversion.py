@@ -16,7 +16,7 @@ from src.data.schemas import RawSample
 from src.data.text import fingerprint, split_sentences
 from src.profiles import PROFILES
 from src.raft.answers import ABSTENTION, QUOTE_BEGIN, QUOTE_END, format_answer, strip_answer_form
-from src.raft.conversion import convert_to_raft
+from src.raft.conversion import convert_to_raft, with_reasoning
 from src.raft.evidence import holds_answer
 from src.raft.prompt import (
     INSTRUCTION,
@@ -497,3 +497,10 @@ def test_prompt_never_shows_where_the_golden_document_is(tokenizer):
 def test_import_stays_light():
     code = "import sys, src.data, src.raft, src.quality, src.qlora.registry; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_reasoning_added_later_is_the_one_that_conversion_writes(tokenizer):
+    reasoned, _ = convert(make_samples(), tokenizer, add_cot=True)
+    plain, _ = convert(make_samples(), tokenizer)
+    assert any(record.cot for record in reasoned) and not all(record.cot for record in reasoned)
+    assert [with_reasoning(record).cot for record in plain] == [record.cot for record in reasoned]
