@@ -74,7 +74,7 @@ def test_code_of_the_model_repository_is_not_run(home, hub):
 
 def test_the_rehearsal_is_rtx4090_scaled_in_one_place_and_no_choice_of_a_learners():
     scaled = {"name", "hub_data", "max_new_tokens", "epochs", "learning_rate", "logging_steps", "eval_steps"}
-    scaled |= {"compute_dtype", "own_data_epochs", "gradient_accumulation_steps"}
+    scaled |= {"compute_dtype", "own_data_epochs", "gradient_accumulation_steps", "practice_records"}
     scaled |= {
         "max_validation_records",
         "bleu_records",

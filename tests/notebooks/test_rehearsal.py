@@ -1,10 +1,11 @@
 """rtx4090 to its last cell, on stand-ins: a day that fetches everything, then one without a network.
 
-The profile is ``rehearsal``: rtx4090 with its sizes scaled (src/profiles.py). The first day begins with an empty cache and
+The profile is ``rehearsal``: rtx4090 with its sizes scaled (src/profiles.py), in a checkout whose corpus has fewer rows
+(``small_checkout``), for what the numbers show is the tiny day's business. The first day begins with an empty cache and
 a hub on the loopback, and runs all seven notebooks. The second has HF_HUB_OFFLINE=1, no hub and two empty work folders,
 and shows at once that a notebook alone makes what the ones before it would have left: in one folder 04, which reads the
-data set, makes the records, trains, answers and scores, and 00.01, which tells what is in the cache; in the other 05, and
-02, which makes 01's records. Data set, tokenizer, model and embedder are opened once more; the cells of 00, 01 and 03 are
+data set, makes the records, trains, answers and scores; in the other 05, 02, which makes 01's records, and 00.01, which
+tells what is in the cache. Data set, tokenizer, model and embedder are opened once more; the cells of 00, 01 and 03 are
 not run again, but what they call is.
 What only a card shows (memory, paging, speed) neither day shows.
 
@@ -63,28 +64,29 @@ from bs4 import BeautifulSoup
 from day import NAMES, assert_no_warning, run_workshop
 from live_models import bases_of, counting_kernels
 from local_hub import hub_env, serve_hub
+from small_checkout import small_checkout
 from stand_ins import EXAONE, MARK, build_hub
 
 from src.profiles import KORQUAD, REHEARSAL, ROOT
 
-OFFLINE = {"offline": ("04", "00.01"), "alone": ("05", "02")}  # each folder's, in this order
+OFFLINE = {"offline": ("04",), "alone": ("05", "02", "00.01")}  # each folder's, in this order
 
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory) -> dict[str, dict]:
     """What each run left: its folder, run.json, and (the first one) what the hub was asked for and the bases in memory."""
     root, home = tmp_path_factory.mktemp("rehearsal"), tmp_path_factory.mktemp("home")
-    hub = build_hub(root / "hub")
+    hub, place = build_hub(root / "hub"), {"checkout": small_checkout(root / "checkout")}
     with serve_hub(hub) as server:
         env = hub_env(home, server.url, **counting_kernels(root / "kernels"))
-        run = run_workshop(root / "online", "--jobs", "2", profile=REHEARSAL.name, env=env)
+        run = run_workshop(root / "online", "--jobs", "2", profile=REHEARSAL.name, env=env, **place)
     bases = bases_of(root / "kernels")
     days = {"online": {"run": run, "requests": server.requests, "mark": root / "hub" / MARK, "bases": bases}}
     env = hub_env(home, server.url, HF_HUB_OFFLINE="1")  # nobody listens there any more
 
     def without_network(name: str) -> dict:
         for key in OFFLINE[name]:
-            run = run_workshop(root / name, "--only", key, profile=REHEARSAL.name, env=env)
+            run = run_workshop(root / name, "--only", key, profile=REHEARSAL.name, env=env, **place)
         return {"run": run}
 
     with ThreadPoolExecutor(len(OFFLINE)) as side_by_side:
