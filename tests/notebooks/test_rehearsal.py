@@ -67,6 +67,7 @@ from local_hub import hub_env, serve_hub
 from small_checkout import small_checkout
 from stand_ins import EXAONE, MARK, build_hub
 
+from src.data import load_samples
 from src.profiles import KORQUAD, REHEARSAL, ROOT
 
 OFFLINE = {"offline": ("04",), "alone": ("05", "02", "00.01")}  # each folder's, in this order
@@ -252,6 +253,15 @@ def test_the_verdict_names_model_and_data_as_they_are(days):
     for text in said:
         assert EXAONE.source in text and "공개된 모델" in text
         assert re.search(rf"가전 회사 자료 \d+개\(\d+%\) \+ {KORQUAD.dataset} \d+개", text)
+
+
+def test_fewer_rows_still_hold_every_planted_one(tmp_path):
+    place = small_checkout(tmp_path / "checkout")
+    planted = json.loads((ROOT / "tests" / "corpus_manifest.json").read_text(encoding="utf-8"))
+    for file in REHEARSAL.data_files:
+        whole, few = ([row.get("id") for row in load_samples(folder / file)] for folder in (ROOT, place))
+        assert {row["id"] for row in planted if file.endswith(row["file"])} <= set(few) <= set(whole)
+        assert 0.2 < len(few) / len(whole) < 0.5
 
 
 def test_a_card_is_waited_for_before_the_time_is_read():
