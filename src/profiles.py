@@ -89,6 +89,7 @@ class Profile:
     bootstrap_samples: int = 2000
     few_shot_examples: int = 2  # shown to the base as the third system
     own_data_epochs: float = 5.0  # notebook 05, on a few dozen rows
+    practice_records: int = 160  # that 00 trains the tiny base on, whatever profile runs; 03's drills see 3/5
     seed: int = 42
 
     @property
@@ -193,7 +194,7 @@ REHEARSAL = replace(
     compute_dtype="float32",  # as fast here; without bf16 in the CPU a step of it takes six times as long
     max_new_tokens=24,
     gradient_accumulation_steps=2,
-    epochs=0.01,
+    epochs=0.035,
     learning_rate=2e-3,  # what so small a base learns from, in so few steps
     logging_steps=1,
     eval_steps=2,
@@ -203,6 +204,7 @@ REHEARSAL = replace(
     open_book_questions=4,
     bootstrap_samples=200,
     own_data_epochs=1.0,
+    practice_records=40,  # the tiny base again, which the tiny profile's day puts to the test
 )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.classroom import practice
-from src.classroom.practice import PRACTICE, TRAIN_RECORDS, Attempt, attempt, healthy, healthy_rows, last_loss
+from src.classroom.practice import PRACTICE, Attempt, attempt, healthy, healthy_rows, last_loss, train_count
 
 # The slides' form, in which this base was not tuned.
 SLIDE_PROMPT = "문맥: {context}\n질문: {question}\n답: "
@@ -129,16 +129,16 @@ def _rate(factor: float, title: str) -> Drill:
 
 def overfitting() -> Drill:
     """The same number of steps over four records: learned by heart."""
-    few = healthy_rows().select(range(4))
+    few, count = healthy_rows().select(range(4)), train_count()
     return Drill(
         "과적합",
         "diagnose_history",
-        (attempt(few, epochs=32.0, learning_rate=3e-3, eval_steps=4), healthy()),
+        (attempt(few, epochs=count / 3, learning_rate=3e-3, eval_steps=4), healthy()),
         {
             "학습 손실의 끝": lambda a: last_loss(a, digits=4),
             "검증 손실의 최저와 끝": lambda a: f"{a.history['eval_loss'].min():.2f}, {practice.eval_loss(a)}",
         },
-        f"레코드를 {len(few)}건에서 {TRAIN_RECORDS}건으로 늘리고 {TRAIN_RECORDS}건을 한 번만 훑습니다. "
+        f"레코드를 {len(few)}건에서 {count}건으로 늘리고 {count}건을 한 번만 훑습니다. "
         "늘릴 수 없으면 조기 종료와 가장 좋은 체크포인트를 씁니다.",
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
-from src.profiles import PROFILES, Profile
+from src.profiles import PROFILES, Profile, active_profile
 
 # More learning rate and fewer steps than the profile's.
 PRACTICE = replace(
@@ -24,7 +24,7 @@ PRACTICE = replace(
     early_stopping_patience=0,
     optim="adamw_torch",  # as on a CPU, and no line about it
 )
-TRAIN_RECORDS, VALIDATION_RECORDS = 96, 16
+POOL_RECORDS, SHORT_RUN_RECORDS, VALIDATION_RECORDS = 192, 48, 16
 NEVER_STOPS = 12.0  # taken from EOS's logit: a base that has learned to speak and never to stop
 
 
@@ -117,7 +117,7 @@ def attempt(
 def short_trainer(
     folder: str, rows: Any = None, validation: Any = None, profile: Profile = PRACTICE, config: Any = None
 ) -> Any:
-    """A fresh adapter on a fresh base, and the trainer that will train it on ``rows`` (default: 48 healthy ones)."""
+    """A fresh adapter on a fresh base, and the trainer that will train it on ``rows`` (default: the shortest ones)."""
     from src.qlora.adapters import attach_adapter
     from src.qlora.configs import build_bnb_config
     from src.qlora.loading import load_base_model
@@ -125,7 +125,7 @@ def short_trainer(
 
     base = load_base_model(profile, quantization_config=build_bnb_config(profile))
     model = attach_adapter(base, profile, config)
-    rows, asked = rows or healthy_rows().select(range(48)), validation or healthy_rows("validation")
+    rows, asked = rows or _shortest_rows(), validation or healthy_rows("validation")
     return mute(build_trainer(model, tokenizer(), rows, asked, profile, folder))
 
 
@@ -148,7 +148,7 @@ def _pool() -> dict[str, list]:
     splits = split_by_group(read_corpus(tiny)[0], **ratios, seed=tiny.seed)
     few = {
         name: pick(sorted(splits[name], key=lambda s: (len(s.context), s.id))[: 4 * count], count, tiny.seed)
-        for name, count in (("train", 2 * TRAIN_RECORDS), ("validation", 3 * VALIDATION_RECORDS))
+        for name, count in (("train", POOL_RECORDS), ("validation", 3 * VALIDATION_RECORDS))
     }
     return clean_splits(convert_splits(few, tiny, tokenizer())[0], tokenizer())[0]
 
@@ -158,10 +158,15 @@ def short_records(split: str, count: int) -> list:
     return sorted(_pool()[split], key=lambda record: (record.n_tokens, record.id))[:count]
 
 
+def train_count() -> int:
+    """Records that a drill trains on; where only the way through is tested, fewer."""
+    return active_profile().practice_records * 3 // 5
+
+
 @cache
 def records() -> dict[str, list]:
     """What the short trainings see, always the same."""
-    pools = (("train", TRAIN_RECORDS), ("validation", VALIDATION_RECORDS))
+    pools = (("train", train_count()), ("validation", VALIDATION_RECORDS))
     return {
         name: random.Random(0).sample(short_records(name, 3 * count // 2), count) for name, count in pools
     }
@@ -179,6 +184,13 @@ def healthy_rows(split: str = "train") -> Any:
     from src.training.labels import tokenize_records
 
     return tokenize_records(records()[split], tokenizer(), PRACTICE.max_seq_length)
+
+
+@cache
+def _shortest_rows() -> Any:
+    from src.training.labels import tokenize_records
+
+    return tokenize_records(short_records("train", SHORT_RUN_RECORDS), tokenizer(), PRACTICE.max_seq_length)
 
 
 def relabelled(labels: Callable[[dict], list[int]]) -> Any:

@@ -5,7 +5,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 # Full-width ASCII to ASCII. Not NFKC: that also turns ㅋㅋㅋ into conjoining jamo, x² into x2 and ① into 1.
@@ -21,7 +21,8 @@ def normalize_text(text: str) -> str:
     """
     text = text.translate(_FULL_WIDTH).translate(_FILLERS)
     text = re.sub(r"\s+", " ", text)
-    text = "".join(char for char in text if unicodedata.category(char) not in ("Cf", "Cc"))
+    if not text.isprintable():  # nearly all are, and have none of these
+        text = "".join(char for char in text if unicodedata.category(char) not in ("Cf", "Cc"))
     # Removing a character can bring two spaces, or two parts of one syllable, together.
     return unicodedata.normalize("NFC", re.sub(r"\s+", " ", text).strip())
 
@@ -73,6 +74,7 @@ def document_key(document: str) -> str:
     return hashlib.sha256(compact.encode("utf-8", "replace")).hexdigest()[:16]
 
 
+@lru_cache(maxsize=1 << 14)  # the same sentences are compared with many others
 def text_key(text: str) -> str:
     """Letters and digits only, in one case: what is left when spelling habits are taken away."""
     return re.sub(r"[\W_]+", "", normalize_text(text)).casefold()

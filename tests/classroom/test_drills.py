@@ -22,7 +22,7 @@ def test_practice_makes_its_own_few_records_and_says_nothing_of_the_days(monkeyp
     monkeypatch.setenv("WORKSHOP_OUTPUTS", str(tmp_path))
     found = practice.records()
     assert [len(found[name]) for name in ("train", "validation")] == [
-        practice.TRAIN_RECORDS,
+        practice.train_count(),
         practice.VALIDATION_RECORDS,
     ]
     assert capsys.readouterr().out == "" and [*tmp_path.rglob("*.jsonl")] == []

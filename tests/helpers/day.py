@@ -19,12 +19,16 @@ WARNING = re.compile(r"\b[A-Za-z]*Warning:|\bWARNING\b")
 
 
 def run_workshop(
-    outputs: Path, *arguments: str, profile: str = "tiny", env: dict[str, str] | None = None
+    outputs: Path,
+    *arguments: str,
+    profile: str = "tiny",
+    env: dict[str, str] | None = None,
+    checkout: Path = ROOT,
 ) -> dict:
     """Run as a learner does, in a process of its own, and return what it left in run.json."""
     env = {**(env or os.environ), "WORKSHOP_OUTPUTS": str(outputs), "WORKSHOP_PROFILE": profile}
     command = [sys.executable, "-m", "src.classroom.run", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert done.stderr == ""
     return json.loads((outputs / profile / "run.json").read_text(encoding="utf-8"))

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from local_hub import hub_env
 
 from src.classroom.preflight.hub import check_hub
 from src.data.corpus import read_hub_rows
 from src.hub import fetching
 from src.hub.cache import HubItem, find
 from src.hub.fetching import HubError, check_access, fetch
-from src.profiles import PROFILES, ROOT
+from src.profiles import PROFILES
 from src.qlora.loading import load_base_model, load_tokenizer
 from src.qlora.registry import hub_items
 from src.scoring.embedding import load_embedder
@@ -173,47 +170,6 @@ def test_what_is_in_the_cache_is_not_asked_for(endpoint, tmp_path):
 
 
 # --- A hub that works ------------------------------------------------------------------------------------------
-
-LOAD = """
-from pathlib import Path
-from src.data import read_hub_rows
-from src.profiles import active_profile
-from src.qlora import attach_adapter, load_base_model, load_tokenizer
-from src.qlora.loading import copy_licence
-from src.scoring import load_embedder
-
-profile = active_profile()
-load_tokenizer(profile), load_embedder(profile), read_hub_rows(profile)
-folder = Path({folder!r})
-attach_adapter(load_base_model(profile), profile).save_pretrained(folder)
-copy_licence(profile, folder)
-"""
-
-
-def said(stderr: str) -> list[str]:
-    """Lines on stderr, without transformers' bar while it reads the weights."""
-    return [line for line in stderr.splitlines() if line.strip() and "Loading weights" not in line]
-
-
-def test_downloaded_once_then_loaded_without_a_question(hub, tmp_path):
-    """Online first; then, with the hub gone and without HF_HUB_OFFLINE, from what that left."""
-
-    def run(url):
-        code = LOAD.format(folder=str(tmp_path / "adapter"))
-        env = hub_env(tmp_path / "home", url, WORKSHOP_PROFILE="rehearsal", PYTHONWARNINGS="ignore")
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done
-
-    before = len(hub.requests)
-    first = run(hub.url)
-    assert first.stdout.count("[내려받기]") == 3 and said(first.stderr) == []
-    asked = hub.requests[before:]
-    assert asked and not any(".py" in path for path in asked)  # not even fetched
-    assert "a stand-in" in (tmp_path / "adapter" / "LICENSE").read_text()
-    started = time.monotonic()
-    again = run("http://127.0.0.1:9")
-    assert time.monotonic() - started < 60 and "[내려받기]" not in again.stdout and said(again.stderr) == []
 
 
 def test_a_file_cut_short_is_fetched_again(hub, tmp_path, monkeypatch):

@@ -1,10 +1,11 @@
 """rtx4090 to its last cell, on stand-ins: a day that fetches everything, then one without a network.
 
-The profile is ``rehearsal``: rtx4090 with its sizes scaled (src/profiles.py). The first day begins with an empty cache and
+The profile is ``rehearsal``: rtx4090 with its sizes scaled (src/profiles.py), in a checkout whose corpus has fewer rows
+(``small_checkout``), for what the numbers show is the tiny day's business. The first day begins with an empty cache and
 a hub on the loopback, and runs all seven notebooks. The second has HF_HUB_OFFLINE=1, no hub and two empty work folders,
 and shows at once that a notebook alone makes what the ones before it would have left: in one folder 04, which reads the
-data set, makes the records, trains, answers and scores, and 00.01, which tells what is in the cache; in the other 05, and
-02, which makes 01's records. Data set, tokenizer, model and embedder are opened once more; the cells of 00, 01 and 03 are
+data set, makes the records, trains, answers and scores; in the other 05, 02, which makes 01's records, and 00.01, which
+tells what is in the cache. Data set, tokenizer, model and embedder are opened once more; the cells of 00, 01 and 03 are
 not run again, but what they call is.
 What only a card shows (memory, paging, speed) neither day shows.
 
@@ -23,7 +24,7 @@ name without a folder is a test below.
     03 [82]           results said to be missing           classroom/test_drills: practice_makes_its_own_few…,
                                                            nothing_that_was_made_is_said_to_be_missing
     03 [112]–[114]    no licence, no plan of an upload     qlora/test_loading: the_licence_goes_beside_the_adapter,
-                                                           hub/test_fetching: downloaded_once_then_loaded…
+                                                           test_hub: downloaded_once_then_loaded…
     05 [56], [60]     the card's data, the chat's profile  own_data_claims_nothing_of_the_profiles_data_set
     04 [99], [113]    "small model", "invented data"       the_verdict_names_model_and_data_as_they_are
     02 [11], 04 [25]  English lines of the embedder        scoring/test_embedding: e5_gets_its_prefix_and_says…
@@ -63,28 +64,30 @@ from bs4 import BeautifulSoup
 from day import NAMES, assert_no_warning, run_workshop
 from live_models import bases_of, counting_kernels
 from local_hub import hub_env, serve_hub
+from small_checkout import small_checkout
 from stand_ins import EXAONE, MARK, build_hub
 
+from src.data import load_samples
 from src.profiles import KORQUAD, REHEARSAL, ROOT
 
-OFFLINE = {"offline": ("04", "00.01"), "alone": ("05", "02")}  # each folder's, in this order
+OFFLINE = {"offline": ("04",), "alone": ("05", "02", "00.01")}  # each folder's, in this order
 
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory) -> dict[str, dict]:
     """What each run left: its folder, run.json, and (the first one) what the hub was asked for and the bases in memory."""
     root, home = tmp_path_factory.mktemp("rehearsal"), tmp_path_factory.mktemp("home")
-    hub = build_hub(root / "hub")
+    hub, place = build_hub(root / "hub"), {"checkout": small_checkout(root / "checkout")}
     with serve_hub(hub) as server:
         env = hub_env(home, server.url, **counting_kernels(root / "kernels"))
-        run = run_workshop(root / "online", "--jobs", "2", profile=REHEARSAL.name, env=env)
+        run = run_workshop(root / "online", "--jobs", "2", profile=REHEARSAL.name, env=env, **place)
     bases = bases_of(root / "kernels")
     days = {"online": {"run": run, "requests": server.requests, "mark": root / "hub" / MARK, "bases": bases}}
     env = hub_env(home, server.url, HF_HUB_OFFLINE="1")  # nobody listens there any more
 
     def without_network(name: str) -> dict:
         for key in OFFLINE[name]:
-            run = run_workshop(root / name, "--only", key, profile=REHEARSAL.name, env=env)
+            run = run_workshop(root / name, "--only", key, profile=REHEARSAL.name, env=env, **place)
         return {"run": run}
 
     with ThreadPoolExecutor(len(OFFLINE)) as side_by_side:
@@ -250,6 +253,15 @@ def test_the_verdict_names_model_and_data_as_they_are(days):
     for text in said:
         assert EXAONE.source in text and "공개된 모델" in text
         assert re.search(rf"가전 회사 자료 \d+개\(\d+%\) \+ {KORQUAD.dataset} \d+개", text)
+
+
+def test_fewer_rows_still_hold_every_planted_one(tmp_path):
+    place = small_checkout(tmp_path / "checkout")
+    planted = json.loads((ROOT / "tests" / "corpus_manifest.json").read_text(encoding="utf-8"))
+    for file in REHEARSAL.data_files:
+        whole, few = ([row.get("id") for row in load_samples(folder / file)] for folder in (ROOT, place))
+        assert {row["id"] for row in planted if file.endswith(row["file"])} <= set(few) <= set(whole)
+        assert 0.2 < len(few) / len(whole) < 0.5
 
 
 def test_a_card_is_waited_for_before_the_time_is_read():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import sharded_run
 import torch
 from safetensors.torch import load_file
 
@@ -85,32 +86,32 @@ def test_two_processes_train_as_one(trained):
     assert gap < 0.05 * size
 
 
-def run_sharded(base, dtype, processes, fsdp="true"):
-    launcher = LAUNCHERS[2] if processes == 2 else []
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_FSDP": fsdp}
-    return subprocess.run(
-        [sys.executable, *launcher, str(ROOT / "tests" / "helpers" / "sharded_run.py"), str(base), dtype],
+@pytest.fixture(scope="module")
+def sharded(random_base_dir) -> dict:
+    """What two processes that hold a shard each leave."""
+    done = subprocess.run(
+        [sys.executable, *LAUNCHERS[2], sharded_run.__file__, str(random_base_dir)],
         capture_output=True,
         text=True,
         timeout=300,
-        env=environment,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "ACCELERATE_USE_FSDP": "true"},
     )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def test_a_4_bit_base_in_two_shards_trains_as_one(random_base_dir):
+def test_a_4_bit_base_in_two_shards_trains_as_one(sharded, random_base_dir, monkeypatch):
     """Stored in the type that is computed in, adapters too: otherwise FSDP refuses to join a block's tensors."""
-    done = [run_sharded(random_base_dir, "bfloat16", processes) for processes in (1, 2)]
-    assert all(run.returncode == 0 for run in done), done[0].stderr[-2000:] + done[1].stderr[-4000:]
-    one, two = (json.loads(run.stdout.strip().splitlines()[-1]) for run in done)
-    assert two["losses"] == pytest.approx(one["losses"], rel=0.01)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    one = sharded_run.train(str(random_base_dir))
+    assert sharded["losses"] == pytest.approx(one["losses"], rel=0.01)
     assert one["losses"][-1] < one["losses"][0] - 0.1  # it did train
-    assert two["bytes"] < 0.55 * one["bytes"]
+    assert sharded["bytes"] < 0.55 * one["bytes"]
 
 
-def test_a_4_bit_base_stored_as_bytes_cannot_be_cut(random_base_dir):
+def test_a_4_bit_base_stored_as_bytes_cannot_be_cut(sharded):
     """What the storage type is for; when this fails, it is needed no more."""
-    run = run_sharded(random_base_dir, "float32", 2, fsdp="false")
-    assert run.returncode != 0 and "flatten" in run.stderr
+    assert "flatten" in sharded["refused"]
 
 
 @pytest.mark.parametrize("name", ["multi_gpu.yaml", "fsdp_qlora.yaml"])
