@@ -8,7 +8,15 @@ from src.data.corpus import read_corpus, read_hub_rows
 from src.data.files import read_jsonl, write_jsonl
 from src.data.pairs import ANSWERABLE, NLI, Pair, check_labels, label_table, read_klue_nli
 from src.data.reading import iter_samples, load_samples
-from src.data.schemas import MAX_LENGTH, MIN_LENGTH, Conversation, RaftRecord, RawSample, Reject
+from src.data.schemas import (
+    MAX_LENGTH,
+    MIN_LENGTH,
+    Conversation,
+    RaftRecord,
+    RawSample,
+    Reject,
+    golden_document,
+)
 from src.data.similarity import similar_pairs
 from src.data.splitting import (
     SPLIT_NAMES,

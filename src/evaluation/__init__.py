@@ -17,6 +17,7 @@ from src.evaluation.fairness import (
     looks_table,
     unfair,
 )
+from src.evaluation.long_documents import Asker, map_reduce, pack, pile, split_text, whole_in_a_piece
 from src.evaluation.open_book import (
     compare_changed,
     compare_right,

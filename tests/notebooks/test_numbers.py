@@ -147,6 +147,7 @@ CLAIMS: list[tuple[str, str, Callable | str]] = [
     ("10", r"(다섯) 가지를 같은", listed("10", "다섯 가지를 같은")),
     ("10", r"\((\d+)은 상한", of("10", r'"epochs": (\d+), "patience"')),
     ("11", r"(다섯) (?:번|배)", lambda: of("11", r"plain \* (\d)")()[0] + 1),
+    ("13", r"(다섯) (?:개|줄)", of("13", r"values\(\)\]\[:(\d)\]")),
     ("projects", r"(네) 가지 프로젝트", lambda: len(re.findall(r"(?m)^## ", prose("projects")))),
     ("05 slides", r"(여섯) 항목", lambda: len(set(re.findall(r'"(\d)\. ', source("src/experiments/checklist.py"))))),
 ]

@@ -12,6 +12,7 @@ from src.classroom.exercises import (  # each registers its own
     evaluation,
     fine_tuning,
     label_errors,
+    long_documents,
     prerequisites,
     prompts_and_logits,
 )
