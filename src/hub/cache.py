@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 GB = 1e9  # as disks and downloads are measured
-KINDS = {"model": "모델", "embedder": "임베더", "dataset": "데이터"}
+KINDS = {"model": "모델", "embedder": "임베더", "adapter": "어댑터", "dataset": "데이터"}
 INDEX = "model.safetensors.index.json"
 ROWS = {".parquet", ".json", ".jsonl", ".csv", ".arrow", ".gz", ".zip", ".txt"}  # files of a data set
 
@@ -83,7 +83,9 @@ def find(item: HubItem, cache: Path | None = None) -> Cached:
 
 
 def _weights(item: HubItem, snapshot: Path) -> list[str]:
-    """Files without which a model or an embedder cannot be loaded."""
+    """Files without which a model, an embedder or an adapter cannot be loaded."""
+    if item.kind == "adapter":
+        return ["adapter_config.json", "adapter_model.safetensors"]
     needed = ["config.json", "tokenizer.json"]
     if item.kind == "embedder":
         needed.append("modules.json")

@@ -162,10 +162,9 @@ def _explained(item: HubItem, error: Exception, *, begun: bool = False) -> HubEr
         )
         return answered(f"{item}을(를) 읽을 권한이 없습니다({token}).", remedy)
     if isinstance(error, errors.RevisionNotFoundError):
-        return answered(
-            f"{item}에 리비전 {item.revision}이 없습니다.",
-            "src/qlora/registry.py나 profiles.py를 고쳐 주세요.",
-        )
+        ours = "src/qlora/registry.py나 profiles.py를 고쳐 주세요."
+        remedy = "커밋 해시를 확인해 주세요." if item.kind == "adapter" else ours
+        return answered(f"{item}에 리비전 {item.revision}이 없습니다.", remedy)
     if isinstance(error, errors.RepositoryNotFoundError):
         remedy = "이름을 확인하고, 비공개라면 hf auth login 을 실행해 주세요."
         return answered(f"{item}이(가) 허브에 없거나 읽을 권한이 없습니다({token}).", remedy)
