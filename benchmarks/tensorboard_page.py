@@ -5,6 +5,7 @@ last training in a real browser and writes ``docs/tensorboard.png``. Needs Chrom
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import socket
 import subprocess
@@ -20,7 +21,15 @@ from src.profiles import ROOT, active_profile
 
 PICTURE = ROOT / "docs" / "tensorboard.png"
 SHOWN = ("eval/bleu", "eval/loss", "train/loss", "train/learning_rate")  # what the page's filter leaves
-WIDTH, HEIGHT = 1280, 900
+# As a reader sets them: by itself the page smooths the curves, cuts far points off and opens its settings beside them.
+SETTINGS = {
+    "ignoreOutliers": False,
+    "scalarSmoothing": 0,
+    "stepSelectorEnabled": False,
+    "timeSeriesSettingsPaneOpened": False,
+    "timeSeriesCardMinWidth": 430,
+}
+WIDTH, HEIGHT = 1200, 830
 COLOURS = 48  # a page of few colours: a palette makes the file a third
 
 
@@ -58,12 +67,11 @@ def take(folder: Path) -> bytes:
         browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.set_default_timeout(120_000)
+        kept = json.dumps(json.dumps(SETTINGS))  # a JSON text, as a string of JavaScript
+        page.add_init_script(f"localStorage.setItem('_tb_global_settings', {kept})")
         page.goto(f"{address}/?darkMode=false&tagFilter={'%7C'.join(SHOWN)}#timeseries")
         charts = page.locator("scalar-card")
         charts.nth(len(SHOWN) - 1).wait_for()
-        page.get_by_role(
-            "button", name="Settings", exact=False
-        ).last.click()  # the panel beside the charts closes
         page.wait_for_timeout(5000)  # the lines are drawn on a canvas: nothing says when
         picture = Image.open(io.BytesIO(page.screenshot()))
         browser.close()
