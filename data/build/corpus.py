@@ -75,7 +75,7 @@ def make_rows(rng: Random) -> list[Row]:
                         {
                             "product": product,
                             "topic": kind.topic,
-                            "question": wording.format(e=language.call(rng, product)),
+                            "question": language.put(rng, wording, language.call(rng, product)),
                             "context": document.text,
                             "answer": fact.answer,
                             "file": file,
