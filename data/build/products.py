@@ -106,16 +106,15 @@ def call(rng: Random, product: str) -> str:
 
 def _likely(rng: Random, product: str) -> float:
     """0-1, where in its ranges a product stands: a large one weighs more, costs more, and is sent at a higher fee."""
-    size = zlib.crc32(product.encode()) % 1000 / 999
-    return min(1.0, max(0.0, 0.6 * size + 0.4 * rng.random()))
+    return 0.6 * (zlib.crc32(product.encode()) % 1000 / 999) + 0.4 * rng.random()
 
 
 def measure(rng: Random, product: str, span: Range, unit: str) -> str:
-    """``5.2kg``: a multiple of the step, with as many decimals as the step has."""
+    """``5.2kg`` or ``5kg``: so many steps from the lower end, with no more decimals than the step has."""
     low, high, step = span
     value = low + step * round(_likely(rng, product) * (high - low) / step)
     decimals = len(f"{step:g}".partition(".")[2])
-    return f"{value:.{decimals}f}{unit}"
+    return f"{float(f'{value:.{decimals}f}'):g}{unit}"
 
 
 def price(rng: Random, product: str, low: int, high: int) -> str:
