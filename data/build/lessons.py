@@ -40,7 +40,7 @@ class Lessons:
     questions: int = 8
     about: float = 0.0  # of the questions: what is stated at all
     recite: float = 0.0  # of the questions: a sentence of a document, word for word
-    wild: float = 0.3  # of the documents: numbers of any size
+    any_numbers: float = 0.3  # of the documents: digits beyond the likely ones
     forms: dict[str, float] = field(default_factory=dict)  # FORMS by name; the rest is answered in short
 
     def __hash__(self) -> int:
@@ -60,7 +60,9 @@ def make_documents(rng: Random, lessons: Lessons, count: int, alike: bool) -> li
         if any(d.product == product and d.kind == kind for d in documents):
             product = language.product_name(rng, corpus=False)
         documents.append(
-            language.make_document(rng, product, kind, rng.randint(2, 4), wild=rng.random() < lessons.wild)
+            language.make_document(
+                rng, product, kind, rng.randint(2, 4), any_numbers=rng.random() < lessons.any_numbers
+            )
         )
     rng.shuffle(documents)
     return documents
