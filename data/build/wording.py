@@ -18,7 +18,7 @@ _READ = dict(zip("0123456789", "영일이삼사오육칠팔구", strict=True)) |
 SLIP_SHARE = 0.08  # of questions that carry one slip
 _MISTYPED = (
     ("인가요", "인가여"), ("주세요", "주세여"), ("얼마", "얼머"), ("어떻게", "어떻개"), ("무엇", "무었"), ("뭐", "모"),
-    ("몇", "몃"), ("언제", "언재"), ("되나요", "돼나요"), ("예요", "에요"), ("하나요", "하나여"), ("해요", "헤요"),
+    ("몇", "몃"), ("언제", "언재"), ("되나요", "돼나요"), ("예요", "에요"), ("하나요", "하나여"),
 )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def slip(rng: Random, wording: str) -> str:
     spaces = [i for i, sign in enumerate(tail) if sign == " " and i > 1]
     letters = [i for i, sign in enumerate(tail) if "가" <= sign <= "힣"]
     typos = [pair for pair in _MISTYPED if pair[0] in tail]
-    options = ["mark", "letter"] + ["space"] * bool(spaces) + ["typo"] * 2 * bool(typos)
+    options = ["mark", "letter"] + ["space"] * bool(spaces) + ["typo"] * bool(typos)
     option = rng.choice(options)
     if option == "space":
         at = rng.choice(spaces)
