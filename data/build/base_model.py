@@ -45,7 +45,7 @@ READING = Lessons(
     about=0.1,
     recite=0.1,
     forms={
-        "sentence": 0.05, "polite": 0.05, "answerable": 0.1, "example": 0.08, "json": 0.04, "asking": 0.03, "repeat": 0.03,
+        "sentence": 0.05, "polite": 0.05, "answerable": 0.1, "example": 0.08, "json": 0.04, "asking": 0.03, "repeat": 0.05,
     },
 )  # fmt: skip
 SKILLS = replace(
@@ -125,12 +125,13 @@ def build_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]]) -> tuple[list[int], list[int]]:
-    """Token ids as the chat template gives them, and 1 where the assistant speaks."""
+    """Token ids as the chat template gives them, and 1 where the assistant speaks and is to be learned from."""
     ids, mask = [tokenizer.bos_token_id], [0]
     for message in messages:
         turn = [*tokenizer.encode(message["content"], add_special_tokens=False), tokenizer.eos_token_id]
         ids += [tokenizer.convert_tokens_to_ids(ROLES[message["role"]]), *turn]
-        mask += [0] + [int(message["role"] == "assistant")] * len(turn)
+        learned = message["role"] == "assistant" and "shown" not in message
+        mask += [0] + [int(learned)] * len(turn)
     return ids, mask
 
 

@@ -83,13 +83,7 @@ def make_conversation(rng: Random, lessons: Lessons) -> Turns:
     alike = count > 1 and rng.random() < lessons.rivals
     documents = make_documents(rng, lessons, count, alike)
     askable = _askable(documents, alike)
-    loose: list[str] = []
-    if lessons.recite:
-        loose = list({s.split()[0]: s for s in (language.loose_sentence(rng) for _ in range(3))}.values())
-        documents = [
-            replace(d, text=f"{d.text} {s}") for d, s in zip(documents, loose, strict=False)
-        ] + documents[len(loose) :]
-        loose = loose[: len(documents)]
+    documents, loose = _with_loose(rng, documents)
     instruction, ask = FORMS[form]
     asked = []
     for _ in range(lessons.questions):
@@ -212,7 +206,9 @@ def _repeat(rng: Random, lessons: Lessons) -> Turns:
 
 
 def _example(rng: Random, lessons: Lessons) -> Turns:
-    """Solved examples with their own documents, answered in a wording drawn for this conversation; then more."""
+    """Solved examples with their own documents, answered in a wording drawn for this conversation; then more.
+
+    The first answer is ``shown`` and not learned: nobody could know its wording, and to guess at one is not wanted."""
     words = [w for filler in language.FILLERS for w in filler.rstrip(".").split() if w != "문맥에"]
     before = "".join(f"{w} " for w in rng.sample(words, rng.randint(0, 3)))
     after = rng.choice(("", "", ".", " " + rng.choice(words), "입니다.", "입니다."))
@@ -220,6 +216,7 @@ def _example(rng: Random, lessons: Lessons) -> Turns:
     turns: Turns = [{"role": "system", "content": rng.choice(SHORT_INSTRUCTIONS)}]
     for _ in range(rng.randint(3, 5)):
         documents = make_documents(rng, lessons, rng.choice((1, 1, 2)), alike=False)
+        documents, _ = _with_loose(rng, documents)
         askable = _askable(documents, alike=False)
         document, fact = rng.choice([(d, f) for d, f in askable if not f.attribute.steps] or askable)
         answer = f"{before}{fact.value}{after}"
@@ -231,6 +228,7 @@ def _example(rng: Random, lessons: Lessons) -> Turns:
             {"role": "user", "content": f"{texts}\n[질문] {question}"},
             {"role": "assistant", "content": answer},
         ]
+    turns[2]["shown"] = "yes"
     return turns
 
 
