@@ -97,6 +97,17 @@ def make_conversation(rng: Random, lessons: Lessons) -> Turns:
     return _turns(instruction or rng.choice(SHORT_INSTRUCTIONS), documents, asked)
 
 
+def _with_loose(rng: Random, documents: list[language.Document]) -> tuple[list[language.Document], list[str]]:
+    """Half of the time up to three documents end in a loose sentence. It happens in every form alike: whatever
+    comes with one form alone would tell the model which form it is in."""
+    if rng.random() < 0.5:
+        return documents, []
+    drawn = list({s.split()[0]: s for s in (language.loose_sentence(rng) for _ in range(3))}.values())
+    loose = drawn[: len(documents)]
+    ended = [replace(d, text=f"{d.text} {s}") for d, s in zip(documents, loose, strict=False)]
+    return ended + documents[len(loose) :], loose
+
+
 def _turns(
     instruction: str, documents: Sequence[language.Document], asked: Sequence[tuple[str, str]]
 ) -> Turns:
