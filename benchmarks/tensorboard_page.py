@@ -1,5 +1,5 @@
-"""The picture of TensorBoard in notebook 03: ``python -m benchmarks.tensorboard_page`` opens the page of this profile's
-last training in a real browser and writes ``docs/tensorboard.png``. Needs Chromium and requirements-dev.txt.
+"""The picture of TensorBoard in notebook 03: ``python -m benchmarks.tensorboard_page`` opens the page of the tiny
+profile's last training in a real browser and writes ``docs/tensorboard.png``. Needs Chromium and requirements-dev.txt.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.profiles import ROOT, active_profile
+from src.profiles import PROFILES, ROOT
 
 PICTURE = ROOT / "docs" / "tensorboard.png"
 SHOWN = ("eval/bleu", "eval/loss", "train/loss", "train/learning_rate")  # what the page's filter leaves
@@ -81,7 +81,7 @@ def take(folder: Path) -> bytes:
 
 
 def main() -> None:
-    runs = active_profile().artifacts_dir / "runs"
+    runs = PROFILES["tiny"].artifacts_dir / "runs"  # notebook 03 says that it is a tiny run
     if not any(runs.glob("**/events.*")):
         sys.exit("노트북 03의 기록이 없습니다. 먼저 make workshop을 실행해 주세요.")
     PICTURE.write_bytes(take(runs))

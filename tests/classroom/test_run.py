@@ -136,10 +136,9 @@ def test_the_next_one_begins_as_soon_as_its_needs_are_there(outputs, tmp_path):
 
 def test_no_more_than_two_run_at_once_and_nothing_begins_after_a_failure(outputs, tmp_path):
     """05 has its slot when 03 hands over; it fails, so 04 is not begun, and 03 runs to its end."""
-    told = repr(
-        str(outputs / "run.json")
-    )  # 04 is begun or not by what the runner knows, not by what 05 has done
-    seen = f"import time\nwhile '\"failed\"' not in open({told}).read(): time.sleep(0.1)"
+    # Whether 04 begins is decided by what the runner knows, not by what 05 has done.
+    told = str(outputs / "run.json")
+    seen = f"import time\nwhile '\"failed\"' not in open({told!r}).read(): time.sleep(0.1)"
     paths = [
         write_notebook(tmp_path / "03-x.ipynb", "# 절", "1", seen),
         write_notebook(tmp_path / "04-x.ipynb", "# 절", "1"),
